@@ -1,0 +1,36 @@
+# Compiler flags of the whole project, and the per-file flags of the kernels.
+
+add_library(reckon_flags INTERFACE)
+target_compile_options(reckon_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
+  -ffp-contract=off -fno-math-errno -fno-trapping-math)
+if(RECKON_WERROR)
+  target_compile_options(reckon_flags INTERFACE -Werror)
+endif()
+if(RECKON_SANITIZE)
+  target_compile_options(reckon_flags INTERFACE -fsanitize=${RECKON_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(reckon_flags INTERFACE -fsanitize=${RECKON_SANITIZE})
+endif()
+if(RECKON_COVERAGE)
+  target_compile_options(reckon_flags INTERFACE --coverage)
+  target_link_options(reckon_flags INTERFACE --coverage)
+endif()
+
+# A kernel file is named src/kernels/<what>_<isa>.cc; its suffix chooses the instruction set.
+function(reckon_kernel_flags)
+  foreach(source ${ARGN})
+    if(source MATCHES "/src/kernels/.*_scalar\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3;-fno-exceptions")
+    elseif(source MATCHES "/src/kernels/.*_avx2\\.cc$")
+      set_source_files_properties(${source} PROPERTIES
+        COMPILE_OPTIONS "-O3;-fno-exceptions;-mavx2;-mfma;-mf16c")
+    elseif(source MATCHES "/src/kernels/.*_avx512bf16\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
+        "-O3;-fno-exceptions;-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mprefer-vector-width=512")
+    elseif(source MATCHES "/src/kernels/.*_avx512\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
+        "-O3;-fno-exceptions;-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512")
+    endif()
+  endforeach()
+endfunction()

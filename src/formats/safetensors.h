@@ -1,0 +1,71 @@
+// Safetensors files: an 8-byte little-endian header length, a JSON header, then tensor bytes
+// (https://github.com/huggingface/safetensors#format).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace reckon {
+
+struct TensorView {
+  DType dtype;
+  Shape shape;
+  std::span<const std::byte> bytes;  // in the mapping of its SafetensorsFile
+};
+
+// A memory-mapped file. The parser is strict: header length within the file, no overlap, no hole, no
+// duplicate, shape times dtype equals the byte range; throws Error{kCorrupt} naming file and tensor.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::string& path);
+  ~SafetensorsFile();
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  const std::string& path() const;
+  const std::map<std::string, TensorView>& tensors() const;
+  const std::map<std::string, std::string>& metadata() const;
+  bool Has(const std::string& name) const;
+  const TensorView& Get(const std::string& name) const;  // throws kNotFound naming the file
+  Tensor LoadF32(const std::string& name) const;         // F32, BF16, F16 converted
+  std::vector<int64_t> LoadInts(const std::string& name) const;  // I64, I32
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// All tensors of a Hugging Face folder: model.safetensors, or the shards that
+// model.safetensors.index.json names. Throws naming a missing shard.
+class SafetensorsFolder {
+ public:
+  explicit SafetensorsFolder(const std::string& folder);
+  bool Has(const std::string& name) const;
+  const TensorView& Get(const std::string& name) const;
+  std::vector<std::string> names() const;
+
+ private:
+  std::string folder_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, size_t> file_of_;
+};
+
+struct NamedBytes {
+  std::string name;
+  DType dtype;
+  Shape shape;
+  std::span<const std::byte> bytes;
+};
+// Writes aside, fsyncs, renames; on any failure removes what it wrote and throws Error{kIo} with the
+// path and the system's reason.
+void WriteSafetensors(const std::string& path, const std::vector<NamedBytes>& tensors,
+                      const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+
+void ConvertToF32(const TensorView& view, float* out);
+
+}  // namespace reckon

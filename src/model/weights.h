@@ -1,0 +1,19 @@
+// Model weights from and to a Hugging Face folder (config.json, model.safetensors or shards).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "model/model.h"
+
+namespace reckon {
+
+// Throws naming the missing, unexpected-shape or ill-typed tensor and the file.
+std::unique_ptr<Model> LoadModel(const std::string& folder);
+// Writes config.json and model.safetensors into an existing folder, f32. MTP modules are written as
+// layers num_hidden_layers.. with their copies of embedding and head, as released.
+void SaveModel(Model& model, const std::string& folder);
+// SHA-256 over names, shapes and bytes of all tensors in ascending order of name.
+std::string WeightHash(Model& model);
+
+}  // namespace reckon

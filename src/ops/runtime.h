@@ -1,0 +1,32 @@
+// What every operator needs besides its operands.
+#pragma once
+
+#include <memory>
+
+#include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
+
+namespace reckon {
+
+// Precision of matrix products with weights. kBF16 rounds both operands to bf16 and accumulates in
+// f32; everything else (norms, router, softmax, attention, residual stream) stays f32.
+enum class Precision { kF32, kBF16 };
+
+struct Runtime {
+  ThreadPool* pool = nullptr;
+  const KernelTable* kernels = nullptr;
+  Precision precision = Precision::kF32;
+};
+
+// Owns a pool and chooses the table (RECKON_ISA honoured; throws Error naming the choices).
+class RuntimeOwner {
+ public:
+  explicit RuntimeOwner(int num_threads, Precision precision = Precision::kF32);
+  const Runtime& get() const { return runtime_; }
+
+ private:
+  std::unique_ptr<ThreadPool> pool_;
+  Runtime runtime_;
+};
+
+}  // namespace reckon
