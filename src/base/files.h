@@ -15,7 +15,8 @@ std::string ReadFile(const std::string& path);  // throws kNotFound or kIo with 
 // temporary is removed and Error{kIo} says path, reason and bytes wanted. `fill` writes through the
 // callback it is given, any number of times.
 using WriteBytes = std::function<void(std::span<const std::byte>)>;
-void WriteFileAtomically(const std::string& path, const std::function<void(const WriteBytes&)>& fill);
+void WriteFileAtomically(const std::string& path,
+                         const std::function<void(const WriteBytes&)>& fill);
 void WriteFileAtomically(const std::string& path, std::string_view contents);
 
 // Makes `folder` appear whole: `fill` writes into folder + ".tmp-<pid>", which then replaces it.

@@ -3,9 +3,9 @@
 
 namespace reckon {
 
-void CatchInterrupts();      // first signal sets the flag; a second one ends the process
+void CatchInterrupts();  // first signal sets the flag; a second one ends the process
 bool Interrupted();
 void ClearInterrupt();
-void ThrowIfInterrupted();   // Error{kCancelled}
+void ThrowIfInterrupted();  // Error{kCancelled}
 
 }  // namespace reckon

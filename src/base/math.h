@@ -4,9 +4,9 @@
 
 namespace reckon {
 
-double Exp(double x);             // |x| <= 708; 0 or infinity outside
-double Log(double x);             // x > 0
+double Exp(double x);                      // |x| <= 708; 0 or infinity outside
+double Log(double x);                      // x > 0
 double Pow(double base, double exponent);  // base > 0; Exp(exponent * Log(base)) in extra precision
-void SinCos(double x, double* sin, double* cos);  // |x| <= 2^31
+void SinCos(double x, double* sin, double* cos);  // |x| <= 2^20 pi / 2
 
 }  // namespace reckon

@@ -14,10 +14,10 @@ class Rng {
   // The coordinates name the draw's place, for example {kStageRollout, step, sample, position}.
   Rng(uint64_t seed, std::initializer_list<uint64_t> coordinates);
 
-  uint64_t Next();                // 64 uniform bits
-  double Uniform();               // [0, 1), 53 bits
-  int64_t Below(int64_t bound);   // [0, bound), unbiased; bound >= 1
-  double Normal();                // mean 0, standard deviation 1; no libm
+  uint64_t Next();               // 64 uniform bits
+  double Uniform();              // [0, 1), 53 bits
+  int64_t Below(int64_t bound);  // [0, bound), unbiased; bound >= 1
+  double Normal();               // mean 0, standard deviation 1; no libm
   bool Bernoulli(double p) { return Uniform() < p; }
 
  private:

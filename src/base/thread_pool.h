@@ -29,7 +29,8 @@ class ThreadPool {
   std::unique_ptr<State> state_;
 };
 
-// Threads to use when the user names none: RECKON_THREADS if set, else the CPUs this process may use.
+// Threads to use when the user names none: RECKON_THREADS if set, else the CPUs this process may
+// use.
 int DefaultThreadCount();
 
 }  // namespace reckon
