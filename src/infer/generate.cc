@@ -292,6 +292,11 @@ void Generation::Collect() {
     const GenerateRequest& request = request_of(*slot);
     const std::vector<int32_t>& tokens = result_of(*slot).token_ids;
     const int32_t token = tokens.back();
+    Group& group = groups_[static_cast<size_t>(slot->group)];
+    if (tokens.size() == 1 && group.admitted == group.members.size()) {
+      // Every member has drawn its first token, or draws it in this step.
+      std::vector<float>().swap(group.prompt_logits);
+    }
     const bool wanted = !options_.on_token || options_.on_token(slot->request, token);
     const bool stop = std::find(request.stop_ids.begin(), request.stop_ids.end(), token) !=
                       request.stop_ids.end();
