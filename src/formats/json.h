@@ -1,5 +1,5 @@
-// The one door to JSON: nlohmann-json behind depth and size limits, and a reader that knows where it
-// is in the document, so that a wrong key or type is reported by its path.
+// The one door to JSON: nlohmann-json behind depth and size limits, and a reader that knows where
+// it is in the document, so that a wrong key or type is reported by its path.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,9 @@ Json ReadJsonFile(const std::string& path);
 // Writes aside, fsyncs, renames.
 void WriteJsonFile(const std::string& path, const Json& json);
 
-// Reads an object key by key; Finish() refuses keys that nobody asked for, naming the nearest known.
+// Reads an object key by key. A key that is absent or null takes the fallback, and is an error
+// where there is none (Find, Get and Has tell null from absent). Errors are kInvalidArgument.
+// Finish() refuses keys that nobody asked for, naming the nearest known.
 class ObjectReader {
  public:
   ObjectReader(const Json& json, std::string path);  // throws unless an object
@@ -30,16 +32,19 @@ class ObjectReader {
   bool Has(const std::string& key);
 
   std::string String(const std::string& key, std::optional<std::string> fallback = {});
-  int64_t Int(const std::string& key, int64_t min, int64_t max, std::optional<int64_t> fallback = {});
-  double Number(const std::string& key, double min, double max, std::optional<double> fallback = {});
+  int64_t Int(const std::string& key, int64_t min, int64_t max,
+              std::optional<int64_t> fallback = {});
+  double Number(const std::string& key, double min, double max,
+                std::optional<double> fallback = {});
   bool Bool(const std::string& key, std::optional<bool> fallback = {});
   // One of `choices`; the message lists them.
   std::string Choice(const std::string& key, const std::vector<std::string>& choices,
                      std::optional<std::string> fallback = {});
-  std::vector<std::string> Strings(const std::string& key, std::optional<std::vector<std::string>> fallback = {});
-  const Json* Find(const std::string& key);         // null if absent; counts as known
-  const Json& Get(const std::string& key);          // throws if absent
-  std::string PathOf(const std::string& key) const; // "recipe.json: stages[1].lr"
+  std::vector<std::string> Strings(const std::string& key,
+                                   std::optional<std::vector<std::string>> fallback = {});
+  const Json* Find(const std::string& key);          // null if absent; counts as known
+  const Json& Get(const std::string& key);           // throws if absent
+  std::string PathOf(const std::string& key) const;  // "recipe.json: stages[1].lr"
   void Finish();
 
  private:
