@@ -88,7 +88,7 @@ void Count(const RolloutGroup& group, RolloutTotals& totals) {
   }
 }
 
-bool HasSignal(const RolloutGroup& group) {
+bool RewardsDiffer(const RolloutGroup& group) {
   std::vector<float> rewards;
   for (const RolloutSample& sample : group.samples) rewards.push_back(sample.reward);
   return HasSignal(rewards);
@@ -140,7 +140,7 @@ Rollout SampleRollout(const Runtime& rt, Model& model, const Tokenizer& tokenize
         group.samples.push_back(Judge(config, tokenizer, problem, std::move(*result)));
       }
       Count(group, rollout.totals);
-      if (HasSignal(group)) {
+      if (RewardsDiffer(group)) {
         rollout.groups.push_back(std::move(group));
       } else {
         ++rollout.totals.groups_dropped;
