@@ -26,9 +26,9 @@ struct GemmArgs {
   int64_t m = 0, n = 0, k = 0;
   const float* a = nullptr;  // A(i, k) = a[i * a_row_stride + k * a_col_stride]
   int64_t a_row_stride = 0, a_col_stride = 1;
-  const void* b = nullptr;   // packed panels; panel p begins at b + p * b_panel_stride (elements)
+  const void* b = nullptr;     // packed panels; panel p begins at b + p * b_panel_stride (elements)
   int64_t b_panel_stride = 0;  // f32: at least k * 32; bf16: at least RoundUp(k, 2) * 32
-  float* c = nullptr;        // [m, n]
+  float* c = nullptr;          // [m, n]
   int64_t c_row_stride = 0;
   bool accumulate = false;
 };
@@ -61,11 +61,11 @@ struct SoftmaxStats {
 };
 
 struct KernelTable {
-  const char* isa = "";        // "scalar", "avx2", "avx512", "avx512bf16"
-  bool native_bf16 = false;    // bf16 products run on dedicated instructions
+  const char* isa = "";      // "scalar", "avx2", "avx512", "avx512bf16"
+  bool native_bf16 = false;  // bf16 products run on dedicated instructions
 
-  // Matrix products. gemm_bf16 rounds A to bf16 (nearest even) as it reads it and multiplies by bf16
-  // panels, in pairs of k, accumulating in f32; same bits for any m and n on one table.
+  // Matrix products. gemm_bf16 rounds A to bf16 (nearest even) as it reads it and multiplies by
+  // bf16 panels, in pairs of k, accumulating in f32; same bits for any m and n on one table.
   void (*gemm_f32)(const GemmArgs&) = nullptr;
   void (*gemm_bf16)(const GemmArgs&) = nullptr;
   void (*pack_f32)(const PackArgs&) = nullptr;
@@ -111,11 +111,11 @@ struct KernelTable {
   void (*axpy)(float a, const float* x, int64_t n, float* y) = nullptr;
   // y[i] = a * x[i]
   void (*scale)(float a, const float* x, int64_t n, float* y) = nullptr;
-  float (*dot)(const float* x, const float* y, int64_t n) = nullptr;         // lanes
-  double (*sum_squares)(const float* x, int64_t n) = nullptr;                 // lanes, in double
-  int64_t (*argmax)(const float* x, int64_t n) = nullptr;                     // lowest index wins
+  float (*dot)(const float* x, const float* y, int64_t n) = nullptr;  // lanes
+  double (*sum_squares)(const float* x, int64_t n) = nullptr;         // lanes, in double
+  int64_t (*argmax)(const float* x, int64_t n) = nullptr;             // lowest index wins
   void (*adamw)(const AdamWArgs&) = nullptr;
-  void (*f32_to_bf16)(const float* x, int64_t n, uint16_t* y) = nullptr;      // nearest even
+  void (*f32_to_bf16)(const float* x, int64_t n, uint16_t* y) = nullptr;  // nearest even
   void (*bf16_to_f32)(const uint16_t* x, int64_t n, float* y) = nullptr;
 };
 
