@@ -20,8 +20,9 @@ struct TensorView {
   std::span<const std::byte> bytes;  // in the mapping of its SafetensorsFile
 };
 
-// A memory-mapped file. The parser is strict: header length within the file, no overlap, no hole, no
-// duplicate, shape times dtype equals the byte range; throws Error{kCorrupt} naming file and tensor.
+// A memory-mapped file. The parser is strict: header length within the file, no overlap, no hole,
+// no duplicate, shape times dtype equals the byte range; throws Error{kCorrupt} naming file and
+// tensor.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
@@ -31,8 +32,8 @@ class SafetensorsFile {
   const std::map<std::string, TensorView>& tensors() const;
   const std::map<std::string, std::string>& metadata() const;
   bool Has(const std::string& name) const;
-  const TensorView& Get(const std::string& name) const;  // throws kNotFound naming the file
-  Tensor LoadF32(const std::string& name) const;         // F32, BF16, F16 converted
+  const TensorView& Get(const std::string& name) const;          // throws kNotFound naming the file
+  Tensor LoadF32(const std::string& name) const;                 // F32, BF16, F16 converted
   std::vector<int64_t> LoadInts(const std::string& name) const;  // I64, I32
 
  private:
@@ -61,8 +62,8 @@ struct NamedBytes {
   Shape shape;
   std::span<const std::byte> bytes;
 };
-// Writes aside, fsyncs, renames; on any failure removes what it wrote and throws Error{kIo} with the
-// path and the system's reason.
+// Writes aside, fsyncs, renames; on any failure removes what it wrote and throws Error{kIo} with
+// the path and the system's reason.
 void WriteSafetensors(const std::string& path, const std::vector<NamedBytes>& tensors,
                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 
