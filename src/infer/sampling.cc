@@ -95,7 +95,7 @@ void KeepTopP(double top_p, std::vector<Candidate>& candidates) {
     }
     mass += candidates[kept++].weight;
   }
-  candidates.resize(std::max<size_t>(kept, 1));
+  candidates.resize(std::min(candidates.size(), std::max<size_t>(kept, 1)));
 }
 
 size_t Argmax(const std::vector<double>& logits) {
@@ -157,7 +157,7 @@ std::vector<float> SamplingDistribution(std::span<const float> logits, const Sam
   std::vector<Candidate> candidates;
   candidates.reserve(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
-    if (!(values[i] >= threshold)) continue;
+    if (!(values[i] >= threshold) || !std::isfinite(values[i])) continue;
     const double exponent = (values[i] - best) / temperature;
     candidates.push_back({exponent < -708 ? 0 : Exp(exponent), static_cast<int32_t>(i)});
   }
