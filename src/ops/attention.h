@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/tape.h"
 #include "ops/runtime.h"
+#include "ops/tape.h"
 
 namespace reckon {
 

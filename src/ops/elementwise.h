@@ -20,7 +20,8 @@ Variable RmsNorm(const Runtime& rt, Tape* tape, const Variable& x, Parameter& we
 Variable RmsNormColumns(const Runtime& rt, Tape* tape, const Variable& x, int64_t col_begin,
                         Parameter& weight, float eps);
 
-// silu(gate) * up with gate_up = [gate | up], [rows, 2 * intermediate]; returns [rows, intermediate].
+// silu(gate) * up with gate_up = [gate | up], [rows, 2 * intermediate]; returns [rows,
+// intermediate].
 Variable SwiGlu(const Runtime& rt, Tape* tape, const Variable& gate_up);
 
 Variable Add(const Runtime& rt, Tape* tape, const Variable& x, const Variable& y);

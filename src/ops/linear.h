@@ -15,8 +15,8 @@ Variable Linear(const Runtime& rt, Tape* tape, const Variable& x, Parameter& wei
                 Parameter* bias = nullptr);
 Variable LinearF32(const Runtime& rt, Tape* tape, const Variable& x, Parameter& weight);
 
-// Rows [offsets[e], offsets[e+1]) of x go through weight[e].  x [rows, in], weight [experts, out, in],
-// offsets [experts + 1] ascending from 0 to rows; returns [rows, out].
+// Rows [offsets[e], offsets[e+1]) of x go through weight[e].  x [rows, in], weight [experts, out,
+// in], offsets [experts + 1] ascending from 0 to rows; returns [rows, out].
 Variable GroupedLinear(const Runtime& rt, Tape* tape, const Variable& x, Parameter& weight,
                        const std::vector<int64_t>& offsets);
 

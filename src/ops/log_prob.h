@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "ops/tape.h"
 #include "ops/runtime.h"
+#include "ops/tape.h"
 
 namespace reckon {
 
@@ -16,7 +16,7 @@ struct LogProbs {
 };
 
 // logits [rows, vocab_size], targets [rows], each in [0, vocab_size). Seed values.grad() with
-// d loss / d logprob and run the tape. The backward overwrites the logits' buffer.
+// d loss / d logprob and run the tape. The logits may have no other reader.
 LogProbs TokenLogProbs(const Runtime& rt, Tape* tape, const Variable& logits,
                        std::span<const int32_t> targets, float temperature = 1);
 

@@ -35,6 +35,7 @@ struct Routing {
   // Rows of the dispatched order: expert e owns slots [offsets[e], offsets[e+1]); slot s came from
   // choice source[s] = row * num_experts_per_tok + j. Within an expert rows ascend.
   std::shared_ptr<std::vector<int64_t>> offsets, source;
+  std::shared_ptr<std::vector<int64_t>> slots;  // the inverse: slot of choice row * k + j
   double balance_loss = 0;  // value of the sequence-wise loss, already times alpha
 };
 
@@ -51,7 +52,6 @@ Routing Route(const Runtime& rt, Tape* tape, const Variable& logits,
 Variable Dispatch(const Runtime& rt, Tape* tape, const Variable& x, const Routing& routing);
 
 // y[row] = sum_j weights[row, j] * expert_out[slot of (row, j)], j ascending; [rows, hidden].
-Variable Combine(const Runtime& rt, Tape* tape, const Variable& expert_out,
-                 const Routing& routing);
+Variable Combine(const Runtime& rt, Tape* tape, const Variable& expert_out, const Routing& routing);
 
 }  // namespace reckon

@@ -11,16 +11,17 @@ namespace reckon {
 
 // Panels of a right operand (kernels/kernel_table.h), one block of panels an expert.
 struct PackedWeight {
-  Tensor panels;               // F32 or BF16
+  Tensor panels;  // F32 or BF16
   Precision precision = Precision::kF32;
-  int64_t panel_stride = 0;    // elements
-  int64_t matrix_stride = 0;   // elements from one expert's panels to the next
+  int64_t panel_stride = 0;   // elements
+  int64_t matrix_stride = 0;  // elements from one expert's panels to the next
   bool valid = false;
 };
 
 class Parameter {
  public:
-  // shape [n], [out, in] or [experts, out, in]; `decay` says whether AdamW's weight decay acts on it.
+  // shape [n], [out, in] or [experts, out, in]; `decay` says whether AdamW's weight decay acts on
+  // it.
   Parameter(std::string name, Tensor value, bool decay);
 
   const std::string& name() const { return name_; }
@@ -31,8 +32,8 @@ class Parameter {
   void set_trainable(bool trainable) { trainable_ = trainable; }
 
   bool has_grad() const { return !grad_.empty(); }
-  Tensor& grad();      // zero-filled on first use
-  void ZeroGrad();     // keeps the buffer
+  Tensor& grad();   // zero-filled on first use
+  void ZeroGrad();  // keeps the buffer
 
   // To be called after the value has been written: the packed copies are made anew when next used.
   void Changed();

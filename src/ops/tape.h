@@ -15,8 +15,8 @@ namespace reckon {
 class Variable {
  public:
   Variable() = default;
-  Variable(int64_t rows, int64_t cols);             // uninitialised value
-  static Variable FromTensor(Tensor value);         // f32, taken over
+  Variable(int64_t rows, int64_t cols);      // uninitialised value
+  static Variable FromTensor(Tensor value);  // f32, taken over
 
   bool defined() const { return node_ != nullptr; }
   int64_t rows() const { return value().rows; }
