@@ -40,8 +40,8 @@ struct ModelConfig {
   }
 };
 
-// `where` names the file in messages. Throws on an unknown model_type, a missing or ill-typed key, a
-// negative or impossible size (each named). Keys that do not change the computation are ignored.
+// `where` names the file in messages. Throws on an unknown model_type, a missing or ill-typed key,
+// a negative or impossible size (each named). Keys that do not change the computation are ignored.
 ModelConfig ParseModelConfig(const Json& json, const std::string& where);
 // A config.json that transformers opens as DeepseekV3ForCausalLM.
 Json ToJson(const ModelConfig& config);

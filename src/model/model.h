@@ -51,11 +51,11 @@ struct ForwardOptions {
 
 // What a forward reports besides its result.
 struct ForwardReport {
-  bool keep_hidden = false;                  // in: fill `hidden` and `routing`
-  std::vector<Variable> hidden;              // embeddings, then each layer's output
+  bool keep_hidden = false;                         // in: fill `hidden` and `routing`
+  std::vector<Variable> hidden;                     // embeddings, then each layer's output
   std::vector<std::vector<int64_t>> expert_counts;  // per MoE layer [n_routed_experts], added to
-  std::vector<Routing> routing;              // per MoE layer, when keep_hidden
-  double balance_loss = 0;                   // added to
+  std::vector<Routing> routing;                     // per MoE layer, when keep_hidden
+  double balance_loss = 0;                          // added to
 };
 
 class Model {
@@ -75,7 +75,8 @@ class Model {
   // lm_head: [rows, vocab_size].
   Variable Logits(const Runtime& rt, Tape* tape, const Variable& hidden);
 
-  // MTP module `depth` (0-based; arXiv:2412.19437, eq. 21 to 25). `hidden` holds the states of depth
+  // MTP module `depth` (0-based; arXiv:2412.19437, eq. 21 to 25). `hidden` holds the states of
+  // depth
   // - 1 (of Forward for depth 0) for the rows of `batch`; row i of `next` names the token that
   // follows row i's last known one: Emb(next[i]). Returns the block's output [rows, hidden_size]
   // before its shared_head.norm; MtpLogits applies norm and the shared head.

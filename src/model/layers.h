@@ -1,0 +1,77 @@
+// The weights of a DeepSeek-V3 model, block by block, and their names in a checkpoint.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+
+namespace reckon {
+
+struct AttentionWeights {
+  Parameter* q_proj = nullptr;  // without q_lora_rank
+  Parameter *q_a_proj = nullptr, *q_a_layernorm = nullptr, *q_b_proj = nullptr;
+  Parameter *kv_a_proj_with_mqa = nullptr, *kv_a_layernorm = nullptr, *kv_b_proj = nullptr;
+  Parameter* o_proj = nullptr;
+};
+
+struct MlpWeights {
+  Parameter* gate_up = nullptr;  // [2 * intermediate, hidden]: gate_proj, then up_proj
+  Parameter* down = nullptr;     // [hidden, intermediate]
+};
+
+struct MoeWeights {
+  Parameter* gate = nullptr;     // [n_routed_experts, hidden]
+  Parameter* gate_up = nullptr;  // [n_routed_experts, 2 * moe_intermediate, hidden]
+  Parameter* down = nullptr;     // [n_routed_experts, hidden, moe_intermediate]
+  MlpWeights shared;             // where n_shared_experts > 0
+  size_t index = 0;              // among the MoE layers, MTP blocks last
+};
+
+struct LayerWeights {
+  Parameter *input_layernorm = nullptr, *post_attention_layernorm = nullptr;
+  AttentionWeights attention;
+  bool is_moe = false;
+  MlpWeights mlp;
+  MoeWeights moe;
+};
+
+struct MtpWeights {
+  Parameter *enorm = nullptr, *hnorm = nullptr, *eh_proj = nullptr, *shared_head_norm = nullptr;
+  LayerWeights layer;
+};
+
+// Owns the parameters. Addresses are stable.
+class WeightSet {
+ public:
+  explicit WeightSet(const ModelConfig& config);
+
+  Parameter *embed_tokens = nullptr, *norm = nullptr;
+  Parameter* lm_head = nullptr;  // embed_tokens where tied
+  std::vector<LayerWeights> layers;
+  std::vector<MtpWeights> mtp;
+  std::vector<Tensor> correction_biases;  // per MoE layer [n_routed_experts]
+
+  std::vector<Parameter*> parameters;
+  std::vector<Model::NamedTensor> named;
+
+ private:
+  struct Part {
+    std::string name;
+    Shape shape;
+  };
+  // A parameter made of checkpoint tensors that lie one after another in it.
+  Parameter* Make(const std::string& name, Shape shape, const std::vector<Part>& parts, bool decay);
+  Parameter* MakeMatrix(const std::string& name, int64_t out, int64_t in);
+  Parameter* MakeNorm(const std::string& name, int64_t size);
+  AttentionWeights MakeAttention(const ModelConfig& c, const std::string& prefix);
+  MlpWeights MakeMlp(const ModelConfig& c, const std::string& prefix, int64_t intermediate);
+  MoeWeights MakeMoe(const ModelConfig& c, const std::string& prefix);
+  LayerWeights MakeLayer(const ModelConfig& c, int64_t index);
+  MtpWeights MakeMtp(const ModelConfig& c, int64_t depth);
+
+  std::deque<Parameter> store_;
+};
+
+}  // namespace reckon
