@@ -1,0 +1,207 @@
+#include "text/pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8  // the library's way to choose its byte interface
+#include <fmt/format.h>
+#include <pcre2.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/error.h"
+#include "text/utf8.h"
+
+namespace reckon {
+namespace {
+
+// Steps of backtracking in one match. The patterns in use take about one step a character; a text
+// would have to be built against them to come near.
+constexpr uint32_t kMatchLimit = 50'000'000;
+constexpr uint32_t kDepthLimit = 100'000;
+
+// Rewrites Oniguruma's (Ruby) syntax as PCRE2's.
+class Translator {
+ public:
+  Translator(std::string_view regex, const std::string& where) : regex_(regex), where_(where) {}
+
+  std::string Translate() {
+    while (at_ < regex_.size()) {
+      const char c = regex_[at_];
+      if (c == '\\') {
+        Escape();
+      } else if (in_class_) {
+        InClass(c);
+      } else if (c == '[') {
+        OpenClass();
+      } else {
+        // Ruby reads x{1,3}+ as repeating x{1,3}, PCRE2 as possessive.
+        if (c == '+' && at_ > 0 && regex_[at_ - 1] == '}' && last_brace_is_repeat_) Refuse("}+");
+        if (c == '{') last_brace_is_repeat_ = true;
+        Copy(1);
+      }
+    }
+    return std::move(out_);
+  }
+
+ private:
+  [[noreturn]] void Refuse(const std::string& construct) const {
+    Throw(ErrorKind::kUnsupported, fmt::format("{}: the pattern {} uses {}, which is not supported",
+                                               where_, regex_, construct));
+  }
+  void Copy(size_t count) {
+    out_ += regex_.substr(at_, count);
+    at_ += count;
+  }
+  void OpenClass() {
+    in_class_ = true;
+    Copy(1);
+    if (Next() == '^') Copy(1);
+    if (Next() == ']') Refuse("a class that begins with ]");
+  }
+  void InClass(char c) {
+    if (c == '[') {
+      if (regex_.substr(at_, 2) != "[:") Refuse("a class within a class");
+      const size_t end = regex_.find(":]", at_);
+      if (end == regex_.npos) Refuse("[: without :]");
+      Copy(end + 2 - at_);
+      return;
+    }
+    if (regex_.substr(at_, 2) == "&&") Refuse("&& in a class");
+    if (c == ']') in_class_ = false;
+    Copy(1);
+  }
+  char Next() const { return at_ < regex_.size() ? regex_[at_] : '\0'; }
+
+  void Escape() {
+    if (at_ + 1 >= regex_.size()) Refuse("a lone backslash");
+    const char kind = regex_[at_ + 1];
+    last_brace_is_repeat_ = false;
+    if (kind == 's' || kind == 'S') {
+      // PCRE2's own \s also takes U+180E, which lost the White_Space property in Unicode 6.3.
+      out_ += kind == 's' ? "\\p{White_Space}" : "\\P{White_Space}";
+      at_ += 2;
+    } else if (kind == 'u') {
+      const std::string_view digits = regex_.substr(at_ + 2, 4);
+      if (digits.size() != 4 || !std::all_of(digits.begin(), digits.end(), [](unsigned char d) {
+            return std::isxdigit(d) != 0;
+          })) {
+        Refuse("\\u without four hexadecimal digits");
+      }
+      out_ += fmt::format("\\x{{{}}}", digits);
+      at_ += 6;
+    } else if (kind == 'p' || kind == 'P') {
+      Property();
+    } else if (std::string_view("hHwWbBRXKGAzZ").find(kind) != std::string_view::npos) {
+      Refuse(fmt::format("\\{}", kind));
+    } else {
+      const size_t close = regex_.substr(at_, 3) == "\\x{" ? regex_.find('}', at_) : regex_.npos;
+      Copy(close == regex_.npos ? 2 : close + 1 - at_);
+    }
+  }
+  void Property() {
+    const size_t open = at_ + 2, close = regex_.find('}', at_);
+    if (open >= regex_.size() || regex_[open] != '{' || close == regex_.npos) {
+      Refuse("\\p without a name in braces");
+    }
+    std::string_view name = regex_.substr(open + 1, close - open - 1);
+    out_ += regex_.substr(at_, 3);
+    if (!name.empty() && name[0] == '^') {
+      out_ += '^';
+      name.remove_prefix(1);
+    }
+    // Longer names are scripts, which PCRE2 would take for script extensions.
+    if (name.size() > 2) out_ += "sc:";
+    out_ += fmt::format("{}}}", name);
+    at_ = close + 1;
+  }
+
+  std::string_view regex_;
+  const std::string& where_;
+  std::string out_;
+  size_t at_ = 0;
+  bool in_class_ = false, last_brace_is_repeat_ = false;
+};
+
+struct Freer {
+  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
+  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
+  void operator()(pcre2_compile_context* p) const { pcre2_compile_context_free(p); }
+  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
+};
+
+std::string MessageOf(int code) {
+  unsigned char text[256] = {};
+  pcre2_get_error_message(code, text, sizeof(text));
+  return reinterpret_cast<const char*>(text);
+}
+
+}  // namespace
+
+struct Pattern::Impl {
+  Impl(std::string_view pattern, uint32_t options, std::string_view shown,
+       const std::string& where) {
+    const std::unique_ptr<pcre2_compile_context, Freer> compile(
+        pcre2_compile_context_create(nullptr));
+    pcre2_set_newline(compile.get(), PCRE2_NEWLINE_LF);
+    int error = 0;
+    size_t offset = 0;
+    code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options,
+                             &error, &offset, compile.get()));
+    if (code == nullptr) {
+      Throw(ErrorKind::kUnsupported,
+            fmt::format("{}: the pattern {} is refused at byte {} of its translation {}: {}", where,
+                        shown, offset, pattern, MessageOf(error)));
+    }
+    pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // without it matching is slower, no more
+    context.reset(pcre2_match_context_create(nullptr));
+    pcre2_set_match_limit(context.get(), kMatchLimit);
+    pcre2_set_depth_limit(context.get(), kDepthLimit);
+  }
+  std::unique_ptr<pcre2_code, Freer> code;
+  std::unique_ptr<pcre2_match_context, Freer> context;
+};
+
+Pattern Pattern::FromRegex(std::string_view regex, const std::string& where) {
+  const std::string translated = Translator(regex, where).Translate();
+  // In Ruby's syntax ^ and $ always mean lines.
+  return Pattern(
+      std::make_unique<Impl>(translated, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, regex, where));
+}
+
+Pattern Pattern::FromLiteral(std::string_view text, const std::string& where) {
+  return Pattern(std::make_unique<Impl>(text, PCRE2_UTF | PCRE2_LITERAL, text, where));
+}
+
+Pattern::Pattern(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Pattern::~Pattern() = default;
+Pattern::Pattern(Pattern&&) noexcept = default;
+
+void Pattern::ForEachMatch(std::string_view text, FunctionRef<void(size_t, size_t)> found) const {
+  const pcre2_code* code = impl_->code.get();
+  const std::unique_ptr<pcre2_match_data, Freer> data(pcre2_match_data_create(1, nullptr));
+  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  uint32_t options = PCRE2_NO_UTF_CHECK;  // checked by the caller, once
+  size_t start = 0;
+  while (start <= text.size()) {
+    int result =
+        pcre2_match(code, subject, text.size(), start, options, data.get(), impl_->context.get());
+    if (result == PCRE2_ERROR_JIT_STACKLIMIT) {  // the interpreter keeps its frames on the heap
+      options |= PCRE2_NO_JIT;
+      continue;
+    }
+    if (result == PCRE2_ERROR_NOMATCH) return;
+    if (result < 0) {
+      Throw(ErrorKind::kInvalidArgument,
+            fmt::format("the tokenizer's pattern gave up at byte {} of {}: {}; split the text",
+                        start, text.size(), MessageOf(result)));
+    }
+    const size_t* ovector = pcre2_get_ovector_pointer(data.get());
+    found(ovector[0], ovector[1]);
+    start = ovector[1];
+    if (ovector[0] == ovector[1]) {  // empty: go on after the next character
+      if (start == text.size()) return;
+      start += FirstUtf8(text.substr(start)).length;
+    }
+  }
+}
+
+}  // namespace reckon
