@@ -10,7 +10,7 @@
 #include "formats/safetensors.h"
 #include "rl/advantages.h"
 #include "rl/policy_loss.h"
-#include "tests/golden/fixture.h"
+#include "tests/golden/shared.h"
 
 namespace reckon {
 namespace {
@@ -22,8 +22,9 @@ constexpr double kLossTolerance = 1e-6, kAdvantageTolerance = 1e-5, kRatioTolera
 class GrpoGolden : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = FixtureFolder("grpo");
-    if (folder_.empty()) GTEST_SKIP() << "fixtures/grpo is absent; set RECKON_SHARED";
+    folder_ = SharedPath("fixtures/grpo");
+    if (!FileExists(folder_ + "/cases.json"))
+      GTEST_SKIP() << folder_ << " is absent; set RECKON_SHARED";
     expected_ = std::make_unique<SafetensorsFile>(folder_ + "/expected.safetensors");
     cases_ = ReadJsonFile(folder_ + "/cases.json");
     max_len_ = cases_.at("max_len").get<int64_t>();

@@ -9,7 +9,7 @@
 #include "formats/json.h"
 #include "formats/safetensors.h"
 #include "infer/generate.h"
-#include "tests/golden/fixture.h"
+#include "tests/golden/shared.h"
 
 namespace reckon {
 namespace {
@@ -31,8 +31,9 @@ SamplingParams ParamsOf(const Json& json) {
 }
 
 TEST(SamplingGolden, EveryCaseHasTheReferenceProbabilitiesAndKeepsTheSameTokens) {
-  const std::string folder = FixtureFolder("sampling");
-  if (folder.empty()) GTEST_SKIP() << "fixtures/sampling is absent; set RECKON_SHARED";
+  const std::string folder = SharedPath("fixtures/sampling");
+  if (!FileExists(folder + "/cases.json"))
+    GTEST_SKIP() << folder << " is absent; set RECKON_SHARED";
   const Json cases = ReadJsonFile(folder + "/cases.json");
   const SafetensorsFile expected(folder + "/expected.safetensors");
   int compared = 0;
