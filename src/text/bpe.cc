@@ -47,11 +47,12 @@ Vocabulary ReadVocabulary(const Json& json, const std::string& where) {
   for (auto item = json.begin(); item != json.end(); ++item) {
     const Json& value = item.value();
     // A vocabulary of 2^24 tokens would already be 100 times the largest in use.
-    if (!value.is_number_unsigned() || value.get<uint64_t>() >= (uint64_t{1} << 24)) {
+    const int64_t number = value.is_number_integer() ? value.get<int64_t>() : -1;
+    if (number < 0 || number >= (int64_t{1} << 24)) {
       Throw(ErrorKind::kCorrupt,
             fmt::format("{}: token \"{}\" has the id {}", where, item.key(), value.dump()));
     }
-    const auto id = value.get<int32_t>();
+    const auto id = static_cast<int32_t>(number);
     if (!seen.insert(id).second) {
       Throw(ErrorKind::kCorrupt,
             fmt::format("{}: id {} of token \"{}\" is taken", where, id, item.key()));

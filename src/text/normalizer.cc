@@ -18,11 +18,13 @@ struct Range {
 // these is its own NFC form (UAX #15, section 9). Not all of them: whole blocks, for the scripts
 // that need nothing else.
 constexpr Range kNfcStable[] = {
-    {0x0000, 0x02FF},  // Latin
-    {0x0388, 0x0482},  // Greek, Cyrillic
-    {0x048A, 0x0590},  // Cyrillic, Armenian
+    {0x0000, 0x02FF},                                                          // Latin
+    {0x0388, 0x0482},                                                          // Greek, Cyrillic
+    {0x048A, 0x0590},                                                          // Cyrillic, Armenian
+    {0x05C8, 0x060F},   {0x061B, 0x064A}, {0x0660, 0x066F}, {0x0671, 0x06D5},  // Hebrew, Arabic
+    {0x0E00, 0x0E37},   {0x0E3B, 0x0E47},                                      // Thai
     {0x10A0, 0x1160},  // Georgian, leading Hangul jamo
-    {0x1D00, 0x1DBF},   {0x1E00, 0x1EFF}, {0x2010, 0x20CF}, {0x2102, 0x2125},
+    {0x1D00, 0x1DBF},   {0x1E00, 0x1EFF}, {0x2002, 0x20CF}, {0x2102, 0x2125},
     {0x212C, 0x2328},   {0x232B, 0x2ADB}, {0x2ADD, 0x2CEE},  // signs and symbols
     {0x2E80, 0x3029},   {0x3030, 0x3098}, {0x309B, 0xA66E},  // radicals, kana, Han, Yi
     {0xAC00, 0xD7A3},                                        // Hangul syllables

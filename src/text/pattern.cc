@@ -15,7 +15,7 @@ namespace {
 
 // Steps of backtracking in one match. The patterns in use take about one step a character; a text
 // would have to be built against them to come near.
-constexpr uint32_t kMatchLimit = 50'000'000;
+constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kDepthLimit = 100'000;
 
 // Rewrites Oniguruma's (Ruby) syntax as PCRE2's.
