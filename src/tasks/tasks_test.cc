@@ -42,7 +42,9 @@ TEST_P(EveryTask, ReferenceAnswerIsRightAndNearMissesAreWrong) {
     }
     std::string flipped = p.answer;
     flipped[0] = flipped[0] == '0' ? '1' : '0';
-    if (flipped != p.answer && task->name() != "countdown") ASSERT_FALSE(task->Grade(p, flipped));
+    if (flipped != p.answer && task->name() != "countdown") {
+      ASSERT_FALSE(task->Grade(p, flipped));
+    }
   }
 }
 
