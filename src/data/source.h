@@ -27,22 +27,23 @@ class ExampleSource {
   virtual std::string ContentHash() const = 0;  // SHA-256 of what the batches are drawn from
 };
 
-// Windows of seq_len + 1 tokens of text files (joined, eos between files; `id_limit` tokens held back at
-// the end for validation), in an order that is a permutation f(seed, epoch) of all windows.
+// Windows of seq_len + 1 tokens of text files (joined, eos between files; `validation_fraction` of
+// the windows held back at the end for validation), in an order that is a permutation f(seed,
+// epoch) of all windows.
 struct TextSourceConfig {
   std::vector<std::string> files;
   int64_t seq_len = 256, batch_size = 16;
   double validation_fraction = 0.05;
-  bool validation = false;   // the held-back part, in order
+  bool validation = false;  // the held-back part, in order
   uint64_t seed = 0;
 };
-std::unique_ptr<ExampleSource> MakeTextSource(const TextSourceConfig& config, const Tokenizer& tokenizer,
-                                              int32_t eos_token_id);
+std::unique_ptr<ExampleSource> MakeTextSource(const TextSourceConfig& config,
+                                              const Tokenizer& tokenizer, int32_t eos_token_id);
 
-// Task problems in R1's format: bos prompt response eos. With probability `long_probability` (per task
-// override allowed) the response carries the reference chain of thought, else an empty one
-// ("<think></think>answer"). `corrupt_probability` replaces the answer (and the chain) by a wrong one:
-// a noisy teacher. loss on the response only, or on everything when train_on_prompt.
+// Task problems in R1's format: bos prompt response eos. With probability `long_probability` (per
+// task override allowed) the response carries the reference chain of thought, else an empty one
+// ("<think></think>answer"). `corrupt_probability` replaces the answer (and the chain) by a wrong
+// one: a noisy teacher. loss on the response only, or on everything when train_on_prompt.
 struct TaskMix {
   std::shared_ptr<const Task> task;
   double weight = 1;
@@ -56,24 +57,26 @@ struct TaskSourceConfig {
   Split split = Split::kTrain;
   uint64_t seed = 0;
 };
-std::unique_ptr<ExampleSource> MakeTaskSource(const TaskSourceConfig& config, const Tokenizer& tokenizer,
-                                              int32_t bos_token_id, int32_t eos_token_id);
+std::unique_ptr<ExampleSource> MakeTaskSource(const TaskSourceConfig& config,
+                                              const Tokenizer& tokenizer, int32_t bos_token_id,
+                                              int32_t eos_token_id);
 
 // Examples packed row after row for the model, without attention across them.
 struct PackedRows {
-  std::vector<int32_t> token_ids, positions;    // [rows]
+  std::vector<int32_t> token_ids, positions;  // [rows]
   struct Span {
     int64_t begin, count;
   };
-  std::vector<Span> spans;                      // one an example
-  std::vector<int64_t> target_rows;             // rows whose next token counts
-  std::vector<int32_t> targets;                 // that token, same order
+  std::vector<Span> spans;           // one an example
+  std::vector<int64_t> target_rows;  // rows whose next token counts
+  std::vector<int32_t> targets;      // that token, same order
 };
 // Consecutive examples, at most max_rows rows a pack (one longer example gets a pack of its own).
 // The last token of an example is fed only if it is not the end (it predicts nothing).
 std::vector<PackedRows> Pack(const std::vector<Example>& examples, int64_t max_rows);
 
 // A problem as prompt tokens for sampling: bos, prompt.
-std::vector<int32_t> PromptIds(const Tokenizer& tokenizer, int32_t bos_token_id, const Problem& problem);
+std::vector<int32_t> PromptIds(const Tokenizer& tokenizer, int32_t bos_token_id,
+                               const Problem& problem);
 
 }  // namespace reckon
