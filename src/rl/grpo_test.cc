@@ -15,11 +15,14 @@
 namespace reckon {
 namespace {
 
-// "aabab=" is answered by "a", whatever the letters.
+// "aabab=" is answered by anything with an "a" in it: something a random model hits now and then.
 class EmitTask : public Task {
  public:
   std::string name() const override { return "emit"; }
   std::string alphabet() const override { return "ab="; }
+  bool Grade(const Problem&, std::string_view answer) const override {
+    return answer.find('a') != std::string_view::npos;
+  }
 
  protected:
   Problem Draw(Rng& rng) const override {
@@ -66,8 +69,8 @@ GrpoConfig EmitConfig() {
   config.prompts_per_step = 8;
   config.num_generations = 16;
   config.max_completion_length = 8;
-  config.format_weight = 0.5;
-  config.schedule.learning_rate = 1e-2;
+  config.format_weight = 0.2;
+  config.schedule.learning_rate = 4e-3;
   return config;
 }
 
@@ -121,12 +124,12 @@ double Mean(std::span<const double> values) {
 
 TEST_F(GrpoTest, ARandomModelLearnsTheFormatAndTheAnswer) {
   GrpoConfig config = EmitConfig();
-  config.steps = 60;
+  config.steps = 100;
   const Outcome outcome = Run("learn", config, 2);
   const std::span<const double> rewards = outcome.rewards;
-  ASSERT_EQ(rewards.size(), 60u);
+  ASSERT_EQ(rewards.size(), 100u);
   EXPECT_LE(Mean(rewards.first(3)), 0.3);
-  EXPECT_GE(Mean(rewards.last(10)), 1.2);  // of 1.5
+  EXPECT_GE(Mean(rewards.last(10)), 0.9);  // of 1.2
   EXPECT_EQ(outcome.result.mismatched_tokens, 0);
 }
 
