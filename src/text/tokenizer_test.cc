@@ -161,7 +161,7 @@ TEST(Tokenizer, NamesWhatItDoesNotSupport) {
               }),
               HasSubstr("truncation"));
   EXPECT_THAT(FailureOf([](Json& j) {
-                j["added_tokens"] = {Added(300, "<m>", true)};
+                j["added_tokens"] = Json::array({Added(300, "<m>", true)});
                 j["added_tokens"][0]["lstrip"] = true;
               }),
               HasSubstr("added_tokens[0].lstrip"));
@@ -177,7 +177,8 @@ TEST(Tokenizer, RefusesFilesThatContradictThemselves) {
               HasSubstr("\"qq\""));
   EXPECT_THAT(FailureOf([](Json& j) { j["model"]["merges"].push_back("qq"); }, corrupt),
               HasSubstr("merges[5]"));
-  EXPECT_THAT(FailureOf([](Json& j) { j["added_tokens"] = {Added(300, "he", false)}; }, corrupt),
+  EXPECT_THAT(FailureOf([](Json& j) { j["added_tokens"] = Json::array({Added(300, "he", false)}); },
+                        corrupt),
               HasSubstr("\"he\""));
   FailureOf([](Json& j) { j["model"].erase("vocab"); }, invalid);
   FailureOf([](Json& j) { j.erase("model"); }, invalid);
@@ -200,7 +201,8 @@ TEST(Tokenizer, SaysWhichByteTheVocabularyLacks) {
 
 TEST(Tokenizer, RefusesTextThatNfcMightChangeAndLeavesTheRestAsItIs) {
   Json json = SmallBpe();
-  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}};
+  json["normalizer"] = {{"type", "Sequence"},
+                        {"normalizers", Json::array({Json{{"type", "NFC"}}})}};
   const Tokenizer tokenizer = From(json);
   for (const char* text : {"hello", "é 你好 привет 한국어 😀", "ΩA ½ € – “x”"}) {
     EXPECT_EQ(tokenizer.Decode(tokenizer.Encode(text)), text);
