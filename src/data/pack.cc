@@ -15,7 +15,9 @@ void Add(const Example& example, PackedRows& pack) {
   for (int64_t i = 0; i < count; ++i) {
     pack.token_ids.push_back(example.token_ids[static_cast<size_t>(i)]);
     pack.positions.push_back(static_cast<int32_t>(i));
-    if (example.loss_mask[static_cast<size_t>(i + 1)] == 0) continue;
+    pack.next.push_back(example.token_ids[static_cast<size_t>(i + 1)]);
+    pack.learnt.push_back(example.loss_mask[static_cast<size_t>(i + 1)]);
+    if (pack.learnt.back() == 0) continue;
     pack.target_rows.push_back(begin + i);
     pack.targets.push_back(example.token_ids[static_cast<size_t>(i + 1)]);
   }

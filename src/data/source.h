@@ -68,6 +68,8 @@ struct PackedRows {
     int64_t begin, count;
   };
   std::vector<Span> spans;           // one an example
+  std::vector<int32_t> next;         // [rows]: the token after each row
+  std::vector<uint8_t> learnt;       // [rows]: whether that token counts
   std::vector<int64_t> target_rows;  // rows whose next token counts
   std::vector<int32_t> targets;      // that token, same order
 };

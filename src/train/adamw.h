@@ -18,8 +18,9 @@ class AdamW {
  public:
   AdamW(std::vector<Parameter*> parameters, AdamWConfig config);
 
-  // One step from the gradients in the parameters; returns the global gradient norm before clipping.
-  // A non-finite norm throws Error{kInternal} naming the first bad parameter and changes nothing.
+  // One step from the gradients in the parameters; returns the global gradient norm before
+  // clipping. A non-finite norm throws Error{kInternal} naming the first bad parameter and changes
+  // nothing.
   double Step(const Runtime& rt, double learning_rate);
   int64_t step() const { return step_; }
 

@@ -1,5 +1,5 @@
-// What every training stage (pre-training, SFT, GRPO) shares: where it writes, how it reports, how it
-// is resumed. A stage folder holds
+// What every training stage (pre-training, SFT, GRPO) shares: where it writes, how it reports, how
+// it is resumed. A stage folder holds
 //   checkpoint/    weights, optimiser and cursor of the newest checkpoint, replaced as a whole
 //   metrics.jsonl  one object a step; events.out.tfevents.* the same for TensorBoard
 //   model/         the finished Hugging Face folder
@@ -33,9 +33,9 @@ struct StageProgress {
 
 struct StageContext {
   Runtime rt;
-  std::string name;               // stage name
-  std::string folder;             // exists
-  int64_t checkpoint_every_steps = 50;  // 0: only at the end
+  std::string name;                                   // stage name
+  std::string folder;                                 // exists
+  int64_t checkpoint_every_steps = 50;                // 0: only at the end
   std::function<void(const StageProgress&)> on_step;  // progress bar; may be empty
 };
 
@@ -59,15 +59,16 @@ void SaveStageCheckpoint(const StageContext& context, Model& model, const AdamW&
                          const Json& state,
                          const std::function<void(const std::string& folder)>& extra = {});
 // Loads it into model and optimizer; none if there is no checkpoint. A damaged one throws.
-std::optional<Json> LoadStageCheckpoint(const StageContext& context, Model& model, AdamW& optimizer,
-                                        const std::function<void(const std::string& folder)>& extra = {});
+std::optional<Json> LoadStageCheckpoint(
+    const StageContext& context, Model& model, AdamW& optimizer,
+    const std::function<void(const std::string& folder)>& extra = {});
 
 enum class ScheduleKind { kConstant, kCosine, kConstantThenDecay };
 struct LrSchedule {
   ScheduleKind kind = ScheduleKind::kCosine;
   double learning_rate = 1e-3, min_learning_rate = 0;
   int64_t warmup_steps = 0, total_steps = 1;
-  double decay_fraction = 0.2;  // constant-then-decay: share of the steps at the end that decay
+  double decay_fraction = 0.2;    // constant-then-decay: share of the steps at the end that decay
   double At(int64_t step) const;  // step counts from 0
 };
 
