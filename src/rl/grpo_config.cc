@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "rl/grpo.h"
+#include "train/optimizer_config.h"
 
 namespace reckon {
 namespace {
@@ -68,23 +69,7 @@ void ParseLoss(ObjectReader& reader, GrpoConfig& config) {
 }
 
 void ParseOptimizer(ObjectReader& reader, GrpoConfig& config) {
-  LrSchedule& schedule = config.schedule;
-  schedule.learning_rate = reader.Number("learning_rate", 0, 10, schedule.learning_rate);
-  schedule.min_learning_rate = reader.Number("min_learning_rate", 0, schedule.learning_rate, 0.0);
-  const std::string kind =
-      reader.Choice("schedule", {"constant", "cosine", "constant_then_decay"}, "constant");
-  schedule.kind = kind == "constant" ? ScheduleKind::kConstant
-                  : kind == "cosine" ? ScheduleKind::kCosine
-                                     : ScheduleKind::kConstantThenDecay;
-  schedule.warmup_steps = reader.Int("warmup_steps", 0, kManySteps, 0);
-  schedule.decay_fraction = reader.Number("decay_fraction", 0, 1, schedule.decay_fraction);
-  schedule.total_steps = config.steps;
-  AdamWConfig& optimizer = config.optimizer;
-  optimizer.beta1 = reader.Number("adam_beta1", 0, 0.999999, optimizer.beta1);
-  optimizer.beta2 = reader.Number("adam_beta2", 0, 0.999999, optimizer.beta2);
-  optimizer.epsilon = reader.Number("adam_epsilon", 1e-30, 1, optimizer.epsilon);
-  optimizer.weight_decay = reader.Number("weight_decay", 0, 10, optimizer.weight_decay);
-  optimizer.max_grad_norm = reader.Number("max_grad_norm", 0, 1e9, optimizer.max_grad_norm);
+  ReadOptimizer(reader, config.steps, config.optimizer, config.schedule);
   config.balance_alpha = reader.Number("balance_alpha", 0, 100, config.balance_alpha);
   config.bias_update_speed = reader.Number("bias_update_speed", 0, 1, config.bias_update_speed);
   config.max_rows_per_micro_batch =

@@ -8,8 +8,8 @@
 namespace reckon {
 
 // learning_rate, min_learning_rate, schedule (constant, cosine, constant_then_decay), warmup_steps,
-// decay_fraction; beta1, beta2, epsilon_adam, weight_decay, max_grad_norm. The values given are the
-// defaults. `total_steps` is the stage's.
+// decay_fraction; adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm. The values
+// given are the defaults. `total_steps` is the stage's.
 void ReadOptimizer(ObjectReader& reader, int64_t total_steps, AdamWConfig& optimizer,
                    LrSchedule& schedule);
 
