@@ -28,12 +28,20 @@ const Json& Member(const Json& json, const char* key) {
   return found == json.end() ? null : *found;
 }
 
+const Json& List(ObjectReader& reader, const char* key) {
+  const Json& list = reader.Get(key);
+  if (!list.is_array()) {
+    Throw(ErrorKind::kInvalidArgument, reader.PathOf(key) + ": expected an array");
+  }
+  return list;
+}
+
 void ReadDecoder(const Json& json, const std::string& where, Decoder& decoder) {
   ObjectReader reader(json, where);
   const std::string type = reader.String("type");
   if (type == "Sequence") {
-    const Json& list = reader.Get("decoders");
-    for (size_t i = 0; list.is_array() && i < list.size(); ++i) {
+    const Json& list = List(reader, "decoders");
+    for (size_t i = 0; i < list.size(); ++i) {
       ReadDecoder(list[i], fmt::format("{}.decoders[{}]", where, i), decoder);
     }
   } else if (type == "ByteLevel") {
@@ -52,8 +60,8 @@ void CheckPostProcessor(const Json& json, const std::string& where) {
   ObjectReader reader(json, where);
   const std::string type = reader.String("type");
   if (type == "Sequence") {
-    const Json& list = reader.Get("processors");
-    for (size_t i = 0; list.is_array() && i < list.size(); ++i) {
+    const Json& list = List(reader, "processors");
+    for (size_t i = 0; i < list.size(); ++i) {
       CheckPostProcessor(list[i], fmt::format("{}.processors[{}]", where, i));
     }
   } else if (type != "ByteLevel" && type != "TemplateProcessing") {
@@ -90,6 +98,7 @@ struct Tokenizer::Impl {
   PreTokenizer pre_tokenizer;
   AddedTokens added_raw, added_normalized;  // matched before and after normalisation
   Vocabulary added_ids;
+  std::vector<int32_t> special_ids;
   std::vector<std::string> text_of_id;  // decoded bytes
   std::vector<bool> is_special;
 
@@ -161,6 +170,7 @@ void Tokenizer::Impl::ReadAddedTokens(const Json& json, const std::string& where
     }
     (normalized ? added_normalized : added_raw).Add(content, id);
     added_ids[content] = id;
+    if (special) special_ids.push_back(id);
   }
 }
 
@@ -193,9 +203,7 @@ Tokenizer Tokenizer::FromJson(const Json& json, const std::string& where) {
   };
   for (const auto& [token, id] : impl->vocabulary()) impl->SetText(id, decoded(token));
   for (const auto& [token, id] : impl->added_ids) impl->SetText(id, decoded(token));
-  for (const Json& added : Member(json, "added_tokens")) {
-    if (added.value("special", false)) impl->is_special[added["id"].get<size_t>()] = true;
-  }
+  for (int32_t id : impl->special_ids) impl->is_special[static_cast<size_t>(id)] = true;
   return Tokenizer(std::move(impl));
 }
 

@@ -212,6 +212,33 @@ TEST(Tokenizer, RefusesTextThatNfcMightChangeAndLeavesTheRestAsItIs) {
   }
 }
 
+// Whatever a damaged file says, the answer is a tokenizer or our own error.
+TEST(Tokenizer, MeetsDamagedFilesWithAnError) {
+  Json json = SmallBpe();
+  json["added_tokens"] = Json::array({Added(300, "<a>", true), Added(301, "<b>", false)});
+  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", Json::array()}};
+  json["post_processor"] = {{"type", "Sequence"}, {"processors", Json::array()}};
+  const Json flat = json.flatten();
+  const std::vector<Json> wrong = {
+      nullptr, -1, 1.5, 1 << 30, "x", true, Json::array(), Json::object(), Json::array({1})};
+  Rng rng(3, {StreamName("damage")});
+  for (int round = 0; round < 600; ++round) {
+    // Any value, or a container above it, becomes something else.
+    auto item = flat.begin();
+    std::advance(item, rng.Below(static_cast<int64_t>(flat.size())));
+    Json::json_pointer place(item.key());
+    for (int64_t up = rng.Below(3); up > 0 && !place.empty(); --up) place.pop_back();
+    Json damaged = json;
+    damaged[place] = wrong[static_cast<size_t>(rng.Below(static_cast<int64_t>(wrong.size())))];
+    try {
+      From(damaged).Encode("<a>hello<b>");
+    } catch (const Error&) {
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << place << ": " << error.what();
+    }
+  }
+}
+
 std::filesystem::path Shared() {
   const char* shared = std::getenv("RECKON_SHARED");
   return shared != nullptr ? shared : RECKON_SOURCE_DIR "/../shared";
