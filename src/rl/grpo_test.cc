@@ -160,7 +160,7 @@ TEST_F(GrpoTest, AResumedRunEndsInTheSameBits) {
     const std::string name = "stopped" + std::to_string(stop);
     EXPECT_THROW(Run(name, config, 1, stop), Error);
     const Outcome resumed = Run(name, config);
-    EXPECT_EQ(resumed.rewards.size(), static_cast<size_t>(6 - stop / 2 * 2));
+    EXPECT_EQ(resumed.rewards.size(), static_cast<size_t>(6 - (stop - 1) / 2 * 2));
     EXPECT_EQ(resumed.weight_hash, whole.weight_hash) << "stopped after step " << stop;
     EXPECT_EQ(resumed.result.response_tokens, whole.result.response_tokens);
   }
