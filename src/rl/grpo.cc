@@ -15,6 +15,7 @@
 #include "model/weights.h"
 #include "rl/policy_update.h"
 #include "rl/rollout.h"
+#include "train/supervised.h"
 
 namespace reckon {
 namespace {
@@ -111,16 +112,16 @@ void GrpoRun::Resume() {
   const std::optional<Json> saved =
       LoadStageCheckpoint(context_, model_, optimizer_, load_reference);
   if (!saved) return;
-  ObjectReader state(*saved, context_.folder + ": state of the GRPO checkpoint");
+  ObjectReader state(*saved, context_.folder + "/checkpoint/state.json");
   constexpr int64_t kMax = int64_t{1} << 60;
   result_.steps = state.Int("step", 0, kMax);
   result_.seconds = state.Number("seconds", 0, 1e12);
   result_.rollout_seconds = state.Number("rollout_seconds", 0, 1e12);
   result_.update_seconds = state.Number("update_seconds", 0, 1e12);
-  result_.prompt_tokens = state.Int("prompt_tokens", 0, kMax);
   result_.response_tokens = state.Int("response_tokens", 0, kMax);
-  result_.trained_rows = state.Int("trained_rows", 0, kMax);
-  result_.reference_rows = state.Int("reference_rows", 0, kMax);
+  result_.sampled = ParseWork(state.Get("sampled"));
+  result_.reference = ParseWork(state.Get("reference"));
+  result_.trained = ParseWork(state.Get("trained"));
   result_.mismatched_tokens = state.Int("mismatched_tokens", 0, kMax);
   result_.reached_target = state.Bool("reached_target");
   accuracies_ = state.Get("accuracies").get<std::vector<double>>();
@@ -133,10 +134,10 @@ Json GrpoRun::State() const {
           {"seconds", result_.seconds},
           {"rollout_seconds", result_.rollout_seconds},
           {"update_seconds", result_.update_seconds},
-          {"prompt_tokens", result_.prompt_tokens},
           {"response_tokens", result_.response_tokens},
-          {"trained_rows", result_.trained_rows},
-          {"reference_rows", result_.reference_rows},
+          {"sampled", ToJson(result_.sampled)},
+          {"reference", ToJson(result_.reference)},
+          {"trained", ToJson(result_.trained)},
           {"mismatched_tokens", result_.mismatched_tokens},
           {"reached_target", result_.reached_target},
           {"accuracies", accuracies_}};
@@ -179,9 +180,9 @@ void GrpoRun::Step(MetricsWriter& writer) {
 
   result_.rollout_seconds += rollout_s;
   result_.update_seconds += update_s;
-  result_.prompt_tokens += rollout.totals.prompt_tokens;
+  result_.sampled += rollout.totals.work;
   result_.response_tokens += rollout.totals.response_tokens;
-  result_.trained_rows += updates.sum.rows;
+  result_.trained += updates.sum.work;
   result_.mismatched_tokens += updates.mismatched_tokens;
   CountAccuracy(Ratio(static_cast<double>(rollout.totals.correct),
                       static_cast<double>(rollout.totals.samples)));
@@ -240,7 +241,7 @@ StepUpdates GrpoRun::Update(std::vector<PolicySequence>& sequences) {
   StepUpdates updates;
   if (sequences.empty()) return updates;  // every group was dropped
   if (reference_ != nullptr) {
-    result_.reference_rows += FillReference(context_.rt, *reference_, config_, sequences);
+    result_.reference += FillReference(context_.rt, *reference_, config_, sequences);
   }
   const double learning_rate = config_.schedule.At(result_.steps);
   std::vector<const PolicySequence*> order;
@@ -275,7 +276,7 @@ void GrpoRun::AddUpdate(const PolicyUpdateStats& stats, bool first, StepUpdates&
   updates.sum.kl_sampler += stats.kl_sampler;
   updates.sum.tokens += stats.tokens;
   updates.sum.clipped_tokens += stats.clipped_tokens;
-  updates.sum.rows += stats.rows;
+  updates.sum.work += stats.work;
   updates.sum.grad_norm += stats.grad_norm;
 }
 

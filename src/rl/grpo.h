@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cost/flops.h"
 #include "formats/json.h"
 #include "model/model.h"
 #include "rl/advantages.h"
@@ -73,10 +74,9 @@ struct GrpoResult {
   int64_t steps = 0;   // done, those of earlier runs of the stage included
   double seconds = 0;  // so too
   double rollout_seconds = 0, update_seconds = 0;
-  int64_t prompt_tokens = 0;      // fed once a group
   int64_t response_tokens = 0;    // sampled
-  int64_t trained_rows = 0;       // rows of forward and backward passes
-  int64_t reference_rows = 0;     // rows of the reference's forward passes
+  Work sampled, reference;        // forward passes: prompts once a group and responses; reference
+  Work trained;                   // forward and backward passes
   int64_t mismatched_tokens = 0;  // sampled log-probability != trained, over all steps: 0
   double accuracy = 0;            // mean over the last target_window_steps steps
   bool reached_target = false;

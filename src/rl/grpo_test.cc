@@ -125,7 +125,7 @@ double Mean(std::span<const double> values) {
 TEST_F(GrpoTest, ARandomModelLearnsTheFormatAndTheAnswer) {
   GrpoConfig config = EmitConfig();
   config.steps = 100;
-  const Outcome outcome = Run("learn", config, 2);
+  const Outcome outcome = Run("learn", config);
   const std::span<const double> rewards = outcome.rewards;
   ASSERT_EQ(rewards.size(), 100u);
   EXPECT_LE(Mean(rewards.first(3)), 0.3);
@@ -163,6 +163,8 @@ TEST_F(GrpoTest, AResumedRunEndsInTheSameBits) {
     EXPECT_EQ(resumed.rewards.size(), static_cast<size_t>(6 - (stop - 1) / 2 * 2));
     EXPECT_EQ(resumed.weight_hash, whole.weight_hash) << "stopped after step " << stop;
     EXPECT_EQ(resumed.result.response_tokens, whole.result.response_tokens);
+    EXPECT_EQ(resumed.result.trained.tokens, whole.result.trained.tokens);
+    EXPECT_EQ(resumed.result.reference.tokens * 2, whole.result.trained.tokens);  // 2 iterations
   }
   EXPECT_EQ(Run("whole", config).weight_hash, whole.weight_hash) << "a finished stage moved on";
 }
@@ -172,11 +174,11 @@ TEST_F(GrpoTest, StopsOnceTheTargetAccuracyIsReached) {
   config.steps = 100;
   config.target_accuracy = 0.5;
   config.target_window_steps = 3;
-  const Outcome outcome = Run("target", config, 2);
+  const Outcome outcome = Run("target", config);
   EXPECT_TRUE(outcome.result.reached_target);
   EXPECT_LT(outcome.result.steps, 100);
   EXPECT_GE(outcome.result.accuracy, 0.5);
-  EXPECT_TRUE(Run("target", config, 2).rewards.empty()) << "a finished stage moved on";
+  EXPECT_TRUE(Run("target", config).rewards.empty()) << "a finished stage moved on";
 }
 
 TEST_F(GrpoTest, ResamplingReplacesGroupsWithoutSignal) {

@@ -40,6 +40,13 @@ LogProbs PackLogProbs(const Runtime& rt, Tape* tape, Model& model, const PackedR
   return TokenLogProbs(rt, tape, logits, pack.targets, static_cast<float>(temperature));
 }
 
+Work PackWork(const PackedRows& pack) {
+  Work work;
+  for (const PackedRows::Span& span : pack.spans) work += SequenceWork(0, span.count, 0);
+  work.head_rows = static_cast<int64_t>(pack.targets.size());
+  return work;
+}
+
 // Walks the tokens of sequences one after another, across packs.
 struct Cursor {
   size_t sequence = 0, token = 0;
@@ -106,7 +113,7 @@ PolicyUpdateStats UpdatePolicy(const Runtime& rt, Model& model, AdamW& optimizer
         PackLogProbs(rt, &tape, model, pack, config.temperature, options, &report);
     SeedGradient(logprobs, sequences, weights, config, cursor, stats);
     tape.Backward();
-    stats.rows += static_cast<int64_t>(pack.token_ids.size());
+    stats.work += PackWork(pack);
   }
   Check(cursor.sequence == sequences.size(), "UpdatePolicy: the packs lost response tokens");
   stats.balance_loss = report.balance_loss;
@@ -118,12 +125,12 @@ PolicyUpdateStats UpdatePolicy(const Runtime& rt, Model& model, AdamW& optimizer
   return stats;
 }
 
-int64_t FillReference(const Runtime& rt, Model& reference, const GrpoConfig& config,
-                      std::vector<PolicySequence>& sequences) {
+Work FillReference(const Runtime& rt, Model& reference, const GrpoConfig& config,
+                   std::vector<PolicySequence>& sequences) {
   const std::vector<PackedRows> packs =
       PackSequences(sequences, config.max_rows_per_micro_batch,
                     [](const PolicySequence& s) -> const PolicySequence& { return s; });
-  int64_t rows = 0;
+  Work work;
   Cursor cursor;
   for (const PackedRows& pack : packs) {
     const LogProbs logprobs =
@@ -134,9 +141,9 @@ int64_t FillReference(const Runtime& rt, Model& reference, const GrpoConfig& con
       sequence.ref_logprobs.push_back(values.row(row)[0]);
       cursor.Advance(sequence.response_ids.size());
     }
-    rows += static_cast<int64_t>(pack.token_ids.size());
+    work += PackWork(pack);
   }
-  return rows;
+  return work;
 }
 
 }  // namespace reckon

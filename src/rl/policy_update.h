@@ -25,7 +25,7 @@ struct PolicyUpdateStats {
   double kl = 0;          // sum over tokens of k3 to the reference
   double kl_sampler = 0;  // sum over tokens of k3 from the trained to the sampling policy
   int64_t tokens = 0, clipped_tokens = 0, mismatched_tokens = 0;
-  int64_t rows = 0;  // fed through forward and backward
+  Work work;
   double grad_norm = 0;
 };
 
@@ -35,8 +35,8 @@ PolicyUpdateStats UpdatePolicy(const Runtime& rt, Model& model, AdamW& optimizer
                                const std::vector<const PolicySequence*>& sequences,
                                const GrpoConfig& config, double learning_rate);
 
-// Fills ref_logprobs of every sequence from `reference`; returns the rows fed.
-int64_t FillReference(const Runtime& rt, Model& reference, const GrpoConfig& config,
-                      std::vector<PolicySequence>& sequences);
+// Fills ref_logprobs of every sequence from `reference`; returns what was fed.
+Work FillReference(const Runtime& rt, Model& reference, const GrpoConfig& config,
+                   std::vector<PolicySequence>& sequences);
 
 }  // namespace reckon

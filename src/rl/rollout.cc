@@ -75,14 +75,17 @@ RolloutSample Judge(const GrpoConfig& config, const Tokenizer& tokenizer, const 
 }
 
 void Count(const RolloutGroup& group, RolloutTotals& totals) {
-  totals.prompt_tokens += static_cast<int64_t>(group.prompt_ids.size());
+  const auto prompt = static_cast<int64_t>(group.prompt_ids.size());
+  totals.work += SequenceWork(0, prompt, 1);
   for (const RolloutSample& sample : group.samples) {
     ++totals.samples;
     totals.correct += sample.correct ? 1 : 0;
     totals.well_formed += sample.well_formed ? 1 : 0;
     totals.has_reasoning += sample.has_reasoning ? 1 : 0;
     totals.truncated += sample.response.finish != FinishReason::kStop ? 1 : 0;
-    totals.response_tokens += static_cast<int64_t>(sample.response.token_ids.size());
+    const auto tokens = static_cast<int64_t>(sample.response.token_ids.size());
+    totals.response_tokens += tokens;
+    totals.work += SequenceWork(prompt, tokens - 1, tokens - 1);  // the last one is not fed
     totals.reward += sample.reward;
     for (float entropy : sample.response.entropy) totals.entropy += entropy;
   }

@@ -25,8 +25,8 @@ struct RolloutGroup {
 struct RolloutTotals {
   int64_t samples = 0, correct = 0, well_formed = 0, has_reasoning = 0, truncated = 0;
   int64_t groups_dropped = 0;
-  int64_t prompt_tokens = 0;  // once a group
   int64_t response_tokens = 0;
+  Work work;                       // prompts once a group, and the tokens fed back
   double reward = 0, entropy = 0;  // entropy: nats, summed over response tokens
 };
 
