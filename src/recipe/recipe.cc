@@ -1,0 +1,212 @@
+#include "recipe/recipe.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <set>
+
+#include "base/error.h"
+
+namespace reckon {
+namespace {
+
+// Resolves paths against the recipe's folder.
+class Paths {
+ public:
+  explicit Paths(std::string folder) : folder_(std::move(folder)) {}
+  std::string Resolve(const std::string& path) const {
+    return std::filesystem::path(path).is_absolute() || folder_.empty()
+               ? path
+               : (std::filesystem::path(folder_) / path).lexically_normal().string();
+  }
+  std::vector<std::string> Resolve(std::vector<std::string> paths) const {
+    for (std::string& path : paths) path = Resolve(path);
+    return paths;
+  }
+
+ private:
+  std::string folder_;
+};
+
+struct Context {
+  const Paths& paths;
+  uint64_t seed;
+};
+
+TokenizerSpec ParseTokenizer(const Json& json, const std::string& path, const Paths& paths) {
+  ObjectReader reader(json, path);
+  TokenizerSpec spec;
+  spec.type = reader.Choice("type", {"char", "bpe", "file"});
+  if (spec.type == "file") spec.path = paths.Resolve(reader.String("path"));
+  if (spec.type == "bpe") {
+    spec.files = paths.Resolve(reader.Strings("files"));
+    spec.vocab_size = reader.Int("vocab_size", 261, 1 << 24);
+  }
+  reader.Finish();
+  return spec;
+}
+
+void ParseTextData(ObjectReader& reader, const Context& context, TextSourceConfig& text) {
+  text.files = context.paths.Resolve(reader.Strings("files"));
+  text.seq_len = reader.Int("seq_len", 2, 1 << 20, text.seq_len);
+  text.batch_size = reader.Int("batch_size", 1, 1 << 20, text.batch_size);
+  text.validation_fraction = reader.Number("validation_fraction", 0, 0.9, text.validation_fraction);
+  text.seed = context.seed;
+}
+
+void ParseTaskData(ObjectReader& reader, const Context& context, TaskSourceConfig& tasks) {
+  const Json& list = reader.Get("tasks");
+  const std::string path = reader.PathOf("tasks");
+  if (!list.is_array() || list.empty()) {
+    Throw(ErrorKind::kInvalidArgument,
+          path + ": expected a list of at least one {\"task\": {...}, \"long_probability\": ...}");
+  }
+  for (size_t i = 0; i < list.size(); ++i) {
+    ObjectReader entry(list[i], fmt::format("{}[{}]", path, i));
+    TaskMix mix;
+    mix.task = MakeTask(entry.Get("task"), entry.PathOf("task"));
+    mix.weight = entry.Number("weight", 1e-9, 1e9, 1.0);
+    mix.long_probability = entry.Number("long_probability", 0, 1, 1.0);
+    mix.corrupt_probability = entry.Number("corrupt_probability", 0, 1, 0.0);
+    entry.Finish();
+    tasks.mix.push_back(std::move(mix));
+  }
+  tasks.batch_size = reader.Int("batch_size", 1, 1 << 20, tasks.batch_size);
+  tasks.train_on_prompt = reader.Bool("train_on_prompt", tasks.train_on_prompt);
+  tasks.seed = context.seed;
+}
+
+DataSpec ParseData(const Json& json, const std::string& path, const Context& context) {
+  ObjectReader reader(json, path);
+  DataSpec data;
+  data.type = reader.Choice("type", {"text", "tasks"});
+  if (data.type == "text") {
+    ParseTextData(reader, context, data.text);
+  } else {
+    ParseTaskData(reader, context, data.tasks);
+  }
+  reader.Finish();
+  return data;
+}
+
+// A stage's name becomes a folder's.
+void CheckName(const std::string& name, const std::string& path) {
+  const bool ok =
+      !name.empty() && name.size() <= 64 &&
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+          std::string::npos;
+  if (!ok) {
+    Throw(ErrorKind::kInvalidArgument,
+          fmt::format("{}: \"{}\" is no name; use up to 64 letters, digits, _ and -", path, name));
+  }
+}
+
+StageSpec ParseStage(const Json& json, const std::string& path, const Context& context) {
+  ObjectReader reader(json, path);
+  StageSpec stage;
+  stage.name = reader.String("name");
+  CheckName(stage.name, reader.PathOf("name"));
+  stage.kind = reader.Choice("kind", {"pretrain", "sft", "rl"});
+  stage.from = reader.String("from", "");
+  stage.time_limit_from = reader.String("time_limit_from", "");
+  stage.precision = reader.Choice("precision", {"f32", "bf16"}, "f32") == "bf16" ? Precision::kBF16
+                                                                                 : Precision::kF32;
+  stage.evaluate = reader.Bool("evaluate", true);
+  stage.checkpoint_every_steps = reader.Int("checkpoint_every_steps", 0, 1 << 30, 50);
+  if (stage.kind == "rl") {
+    stage.grpo = ParseGrpoConfig(reader);
+    stage.grpo.seed = context.seed;
+    if (!stage.time_limit_from.empty()) {
+      Throw(ErrorKind::kInvalidArgument,
+            reader.PathOf("time_limit_from") +
+                ": only pretrain and sft stages can be limited in time");
+    }
+  } else {
+    stage.supervised = ParseSupervisedConfig(reader);
+    // Stages see different examples of the same tasks.
+    const Context own{context.paths, Rng(context.seed, {StreamName(stage.name)}).Next()};
+    stage.data = ParseData(reader.Get("data"), reader.PathOf("data"), own);
+  }
+  reader.Finish();
+  return stage;
+}
+
+void CheckReferences(const std::vector<StageSpec>& stages, const std::string& where) {
+  std::set<std::string> earlier;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const auto refuse = [&](const char* key, const std::string& name) {
+      if (name.empty() || earlier.count(name)) return;
+      Throw(
+          ErrorKind::kInvalidArgument,
+          fmt::format("{}: stages[{}].{}: there is no earlier stage \"{}\"", where, i, key, name));
+    };
+    refuse("from", stages[i].from);
+    refuse("time_limit_from", stages[i].time_limit_from);
+    if (!earlier.insert(stages[i].name).second) {
+      Throw(ErrorKind::kInvalidArgument,
+            fmt::format("{}: stages[{}].name: \"{}\" is taken by an earlier "
+                        "stage",
+                        where, i, stages[i].name));
+    }
+  }
+}
+
+Json ReadModel(ObjectReader& reader, const Paths& paths) {
+  const Json& model = reader.Get("model");
+  if (model.is_object()) return model;
+  return ReadJsonFile(paths.Resolve(reader.String("model")));
+}
+
+}  // namespace
+
+Recipe ParseRecipe(const Json& json, const std::string& where, const std::string& folder) {
+  const Paths paths(folder);
+  ObjectReader reader(json, where);
+  Recipe recipe;
+  recipe.source = json;
+  recipe.name = reader.String("name");
+  recipe.seed = static_cast<uint64_t>(reader.Int("seed", 0, int64_t{1} << 53, 1));
+  recipe.model = ReadModel(reader, paths);
+  recipe.init_from = reader.String("init_from", "");
+  if (!recipe.init_from.empty()) recipe.init_from = paths.Resolve(recipe.init_from);
+  recipe.tokenizer = ParseTokenizer(reader.Get("tokenizer"), reader.PathOf("tokenizer"), paths);
+  recipe.price_usd_per_hour = reader.Number("price_usd_per_hour", 0, 1e6, 0.0);
+  recipe.price_source = reader.String("price_source", "no price stated");
+  if (const Json* tasks = reader.Find("tasks"); tasks != nullptr) {
+    if (!tasks->is_array()) {
+      Throw(ErrorKind::kInvalidArgument, reader.PathOf("tasks") + ": expected a list of tasks");
+    }
+    for (size_t i = 0; i < tasks->size(); ++i) {
+      recipe.tasks.push_back(
+          MakeTask((*tasks)[i], fmt::format("{}[{}]", reader.PathOf("tasks"), i)));
+    }
+  }
+  if (const Json* eval = reader.Find("eval"); eval != nullptr) {
+    ObjectReader eval_reader(*eval, reader.PathOf("eval"));
+    recipe.eval = ParseEvalConfig(eval_reader, recipe.tasks);
+    eval_reader.Finish();
+  } else {
+    recipe.eval.tasks = recipe.tasks;
+  }
+  recipe.eval.seed = recipe.seed;
+  const Json& stages = reader.Get("stages");
+  if (!stages.is_array() || stages.empty()) {
+    Throw(ErrorKind::kInvalidArgument,
+          reader.PathOf("stages") + ": expected a list of at least one stage");
+  }
+  for (size_t i = 0; i < stages.size(); ++i) {
+    recipe.stages.push_back(ParseStage(stages[i], fmt::format("{}[{}]", reader.PathOf("stages"), i),
+                                       {paths, recipe.seed}));
+  }
+  CheckReferences(recipe.stages, where);
+  reader.Finish();
+  return recipe;
+}
+
+Recipe ReadRecipe(const std::string& path, const std::string& data_folder) {
+  const std::string folder =
+      data_folder.empty() ? std::filesystem::path(path).parent_path().string() : data_folder;
+  return ParseRecipe(ReadJsonFile(path), path, folder);
+}
+
+}  // namespace reckon
