@@ -274,6 +274,7 @@ class RecipeRun {
     record.seconds = result.seconds;
     record.trained = result.trained;
     record.sampled = result.sampled;
+    record.sampled += result.reference;
     record.generated_tokens = result.response_tokens;
     record.data_hash = TaskHash(spec);
     record.figures = {{"train_accuracy", result.accuracy},
