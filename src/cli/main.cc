@@ -1,0 +1,73 @@
+// reckon: trains, runs and accounts for R1-class reasoning models.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/memory.h"
+#include "base/thread_pool.h"
+#include "cli/commands.h"
+
+namespace {
+
+constexpr int kFailed = 1, kBadUsage = 2, kInterrupted = 130;
+
+int ExitCodeOf(reckon::ErrorKind kind) {
+  switch (kind) {
+    case reckon::ErrorKind::kInvalidArgument:
+      return kBadUsage;
+    case reckon::ErrorKind::kCancelled:
+      return kInterrupted;
+    default:
+      return kFailed;
+  }
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("Trains, runs and accounts for R1-class reasoning models on this machine", "reckon");
+  app.set_version_flag("--version", "reckon " RECKON_VERSION);
+  app.require_subcommand(1);
+  app.failure_message(CLI::FailureMessage::simple);
+  reckon::GlobalOptions global;
+  global.threads = reckon::DefaultThreadCount();
+  app.add_option("--threads", global.threads, "Threads to use (also RECKON_THREADS)")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.footer(
+      "Examples:\n"
+      "  reckon recipe run configs/recipes/quickstart.json --out runs/first\n"
+      "  reckon chat runs/first/grpo/model\n"
+      "  reckon doctor\n"
+      "The environment variable RECKON_ISA (scalar, avx2, avx512, avx512bf16) forces the kernels.");
+  int exit_code = 0;
+  for (auto add : {reckon::RegisterRecipe, reckon::RegisterPretrain, reckon::RegisterSft,
+                   reckon::RegisterRl, reckon::RegisterEval, reckon::RegisterGenerate,
+                   reckon::RegisterChat, reckon::RegisterDoctor}) {
+    add(app, global, exit_code);
+  }
+  for (CLI::App* command : app.get_subcommands({})) command->fallthrough();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : kBadUsage;
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  reckon::KeepFreedMemory();
+  reckon::CatchInterrupts();
+  try {
+    return Run(argc, argv);
+  } catch (const reckon::Error& error) {
+    std::fprintf(stderr, "reckon: error: %s\n", error.what());
+    return ExitCodeOf(error.kind());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "reckon: error: %s\n", error.what());
+    return kFailed;
+  }
+}

@@ -1,0 +1,32 @@
+// Progress of long work: one line redrawn on a terminal, else a plain line now and then.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "train/stage.h"
+
+namespace reckon {
+
+class Progress {
+ public:
+  Progress();
+  ~Progress();
+  void OnStep(const StageProgress& progress);
+  void OnCount(const std::string& what, int64_t done, int64_t total);
+  void EndLine();  // leaves the redrawn line standing
+
+ private:
+  void Show(const std::string& line, bool last);
+
+  bool terminal_;
+  bool open_ = false;  // a redrawn line stands without an end
+  double last_shown_s_ = -1e9;
+  double count_begin_s_ = 0;
+  std::string counting_;
+};
+
+// "1:05", "12:40", "1:02:03".
+std::string FormatDuration(double seconds);
+
+}  // namespace reckon
