@@ -1,0 +1,52 @@
+#include "cli/session.h"
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <utility>
+
+#include "model/weights.h"
+
+namespace reckon {
+
+Session OpenSession(const std::string& folder) {
+  Session session{LoadModel(folder), Tokenizer::FromFile(folder + "/tokenizer.json"), -1, -1};
+  const ModelConfig& config = session.model->config();
+  session.bos_token_id = static_cast<int32_t>(config.bos_token_id);
+  session.eos_token_id = static_cast<int32_t>(config.eos_token_id);
+  return session;
+}
+
+std::vector<int32_t> PromptTokens(const Session& session, std::string_view text) {
+  std::vector<int32_t> ids;
+  if (session.bos_token_id >= 0) ids.push_back(session.bos_token_id);
+  const std::vector<int32_t> rest = session.tokenizer.Encode(text);
+  ids.insert(ids.end(), rest.begin(), rest.end());
+  return ids;
+}
+
+void AddSamplingOptions(CLI::App& command, SamplingParams& params) {
+  command.add_option("--temperature", params.temperature, "0 takes the most likely token")
+      ->capture_default_str();
+  command.add_option("--top-p", params.top_p, "Keep the best tokens up to this mass")
+      ->capture_default_str();
+  command.add_option("--top-k", params.top_k, "Keep the k best tokens; 0 keeps all")
+      ->capture_default_str();
+  command.add_option("--min-p", params.min_p, "Keep tokens this likely relative to the best")
+      ->capture_default_str();
+  command.add_option("--repetition-penalty", params.repetition_penalty)->capture_default_str();
+  command.add_option("--frequency-penalty", params.frequency_penalty)->capture_default_str();
+  command.add_option("--presence-penalty", params.presence_penalty)->capture_default_str();
+}
+
+void AddPrecisionOption(CLI::App& command, Precision& precision) {
+  const std::map<std::string, Precision> names = {{"f32", Precision::kF32},
+                                                  {"bf16", Precision::kBF16}};
+  CLI::CheckedTransformer transformer(names);
+  transformer.description("{f32,bf16}");
+  command.add_option("--precision", precision, "Of products with weights")
+      ->transform(transformer)
+      ->type_name("")
+      ->default_str("f32");
+}
+
+}  // namespace reckon
