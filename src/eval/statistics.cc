@@ -40,7 +40,8 @@ Interval WilsonInterval(int64_t successes, int64_t trials) {
   const double denominator = 1 + kZ * kZ / n;
   const double centre = (p + kZ * kZ / (2 * n)) / denominator;
   const double half = kZ * std::sqrt(p * (1 - p) / n + kZ * kZ / (4 * n * n)) / denominator;
-  return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
+  // At the ends the bound is 0 or 1, which rounding would miss.
+  return {successes == 0 ? 0 : centre - half, successes == trials ? 1 : centre + half};
 }
 
 Interval BootstrapInterval(const std::vector<double>& values, uint64_t seed) {
