@@ -1,7 +1,6 @@
 #include "base/interrupt.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include "base/error.h"
 
@@ -12,7 +11,10 @@ namespace {
 volatile sig_atomic_t interrupted = 0;
 
 void OnSignal(int signal) {
-  if (interrupted != 0) _exit(128 + signal);
+  if (interrupted != 0) {  // the second one takes its usual course
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+  }
   interrupted = 1;
 }
 
