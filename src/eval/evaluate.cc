@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "data/source.h"
 
 namespace reckon {
@@ -46,7 +47,9 @@ std::vector<GenerateRequest> Requests(const EvalConfig& config, const Model& mod
   for (size_t p = 0; p < problems.size(); ++p) {
     GenerateRequest request;
     request.prompt_ids = problems[p].prompt_ids;
-    request.max_new_tokens = config.max_completion_length;
+    const auto room =
+        model.config().max_position_embeddings - static_cast<int64_t>(request.prompt_ids.size());
+    request.max_new_tokens = std::min(config.max_completion_length, std::max<int64_t>(1, room));
     request.sampling.temperature = samples == 0 ? 0.0f : static_cast<float>(config.temperature);
     request.seed = config.seed;
     request.stop_ids = {static_cast<int32_t>(model.config().eos_token_id)};
@@ -143,6 +146,14 @@ void CountWork(const std::vector<GenerateRequest>& requests,
   }
 }
 
+// Answers that were cut off would count as wrong.
+void StopIfInterrupted() {
+  if (!Interrupted()) return;
+  Throw(ErrorKind::kCancelled,
+        "evaluation: interrupted, nothing of it is kept; the same command goes on by evaluating "
+        "again");
+}
+
 Json IntervalJson(const Interval& interval) { return {interval.low, interval.high}; }
 
 Json ScoreJson(const TaskScore& s, int64_t k) {
@@ -211,9 +222,11 @@ EvalResult Evaluate(const Runtime& rt, Model& model, const Tokenizer& tokenizer,
   EvalResult result;
   result.k = config.samples == 0 ? 0 : config.k;
   const auto greedy = Generate(rt, model, greedy_requests, options);
+  StopIfInterrupted();
   CountWork(greedy_requests, greedy, result);
   before = static_cast<int64_t>(greedy_requests.size());
   const auto sampled = Generate(rt, model, sampled_requests, options);
+  StopIfInterrupted();
   CountWork(sampled_requests, sampled, result);
 
   Tally all;
