@@ -1,5 +1,7 @@
 // reckon: trains, runs and accounts for R1-class reasoning models.
 
+#include <signal.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -50,6 +52,10 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const std::vector<std::string> unknown = app.remaining();
+    if (error.get_name() == "RequiredError" && !unknown.empty()) {
+      std::fprintf(stderr, "\"%s\" is no command\n", unknown[0].c_str());
+    }
     const int code = app.exit(error);
     return code == 0 ? 0 : kBadUsage;
   }
@@ -61,6 +67,7 @@ int Run(int argc, char** argv) {
 int main(int argc, char** argv) {
   reckon::KeepFreedMemory();
   reckon::CatchInterrupts();
+  ::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` fails with a reason instead
   try {
     return Run(argc, argv);
   } catch (const reckon::Error& error) {
