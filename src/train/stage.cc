@@ -108,12 +108,16 @@ void MetricsWriter::Write(int64_t step, const Metrics& metrics) {
 
 void MetricsWriter::Flush() {
   std::string_view rest = impl_->pending;
+  const off_t before = ::lseek(impl_->fd, 0, SEEK_END);
   while (!rest.empty()) {
     const ssize_t written = ::write(impl_->fd, rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) {
       const int error = errno;
       impl_->pending.clear();
+      if (::ftruncate(impl_->fd, before) != 0) {
+        // A torn last line stays; LinesBefore drops it.
+      }
       Throw(ErrorKind::kIo,
             fmt::format("{}: writing failed: {}", impl_->path, std::strerror(error)));
     }
