@@ -123,6 +123,7 @@ class Countdown : public Task {
   Problem Draw(Rng& rng) const override {
     std::vector<int64_t> numbers;
     for (int64_t i = 0; i < numbers_; ++i) numbers.push_back(1 + rng.Below(max_number_));
+    std::sort(numbers.begin(), numbers.end());  // one prompt a problem: the split goes by it
     Attempt hit = Try(rng, numbers);
     while (hit.value > 999) hit = Try(rng, numbers);
     Problem problem;

@@ -138,6 +138,16 @@ TEST(Countdown, AcceptsEveryRightExpressionAndNoOther) {
   EXPECT_FALSE(task->Grade(p, std::string(60000, '(')));
 }
 
+TEST(Countdown, WritesTheNumbersOfAProblemInOneOrder) {
+  const auto task = Make(R"({"name":"countdown","numbers":3,"max_number":9})");
+  Rng rng(7, {1});
+  for (int i = 0; i < 200; ++i) {
+    const std::string prompt = task->Generate(rng, Split::kTrain).prompt;
+    const std::string numbers = prompt.substr(prompt.find(':') + 1);
+    EXPECT_TRUE(numbers[0] <= numbers[2] && numbers[2] <= numbers[4]) << prompt;
+  }
+}
+
 TEST(Response, HasOneThoughtFirstAndAnAnswer) {
   EXPECT_TRUE(ParseResponse("<think>12</think>3").well_formed);
   EXPECT_EQ(ParseResponse("<think>12</think>3").reasoning, "12");
