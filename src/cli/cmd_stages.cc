@@ -28,6 +28,9 @@ void AddStageOptions(CLI::App& sub, StageCommand& command) {
 
 void RunSingleStage(const StageCommand& command, const std::string& kind, int threads) {
   const bool folder = std::filesystem::is_directory(command.model);
+  if (!FileExists(command.model)) {
+    Throw(ErrorKind::kNotFound, fmt::format("--model: there is no {}", command.model));
+  }
   std::string tokenizer = command.tokenizer;
   if (tokenizer.empty() && folder) tokenizer = command.model + "/tokenizer.json";
   if (tokenizer.empty()) {
@@ -43,7 +46,8 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   stage["name"] = kind;
   stage["kind"] = kind;
   Json recipe = {{"name", kind}, {"seed", command.seed}};
-  recipe["model"] = ReadJsonFile(folder ? command.model + "/config.json" : command.model);
+  const std::string config = folder ? command.model + "/config.json" : command.model;
+  recipe["model"] = ReadJsonFile(config);
   if (folder) recipe["init_from"] = absolute(command.model);
   recipe["tokenizer"] = {{"type", "file"}, {"path", absolute(tokenizer)}};
   recipe["tasks"] = Json::array();
@@ -53,7 +57,9 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   }
   recipe["stages"] = Json::array({stage});
   const std::string base = std::filesystem::path(command.file).parent_path().string();
-  RunStages(ParseRecipe(recipe, command.file, base), command.out, threads, command.json);
+  Recipe parsed = ParseRecipe(recipe, command.file, base);
+  parsed.model_where = config;
+  RunStages(parsed, command.out, threads, command.json);
 }
 
 namespace {

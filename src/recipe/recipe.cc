@@ -6,26 +6,48 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/files.h"
 
 namespace reckon {
 namespace {
 
-// Resolves paths against the recipe's folder.
+// Resolves paths against the recipe's folder, texts against the data folder. What is not there is
+// refused at once, not hours later when its stage begins.
 class Paths {
  public:
-  explicit Paths(std::string folder) : folder_(std::move(folder)) {}
-  std::string Resolve(const std::string& path) const {
-    return std::filesystem::path(path).is_absolute() || folder_.empty()
-               ? path
-               : (std::filesystem::path(folder_) / path).lexically_normal().string();
+  Paths(std::string folder, std::string data_folder)
+      : folder_(std::move(folder)), data_folder_(std::move(data_folder)) {}
+  // `key` names the path in messages.
+  std::string Resolve(const std::string& path, const std::string& key) const {
+    return Resolve(folder_, path, key);
   }
-  std::vector<std::string> Resolve(std::vector<std::string> paths) const {
-    for (std::string& path : paths) path = Resolve(path);
+  std::vector<std::string> ResolveList(ObjectReader& reader, const char* key) const {
+    std::vector<std::string> paths = reader.Strings(key);
+    if (paths.empty()) {
+      Throw(ErrorKind::kInvalidArgument, reader.PathOf(key) + ": expected at least one file");
+    }
+    for (size_t i = 0; i < paths.size(); ++i) {
+      paths[i] = Resolve(data_folder_, paths[i], fmt::format("{}[{}]", reader.PathOf(key), i));
+    }
     return paths;
   }
 
  private:
-  std::string folder_;
+  static std::string Resolve(const std::string& folder, const std::string& path,
+                             const std::string& key) {
+    const std::string resolved =
+        std::filesystem::path(path).is_absolute() || folder.empty()
+            ? path
+            : (std::filesystem::path(folder) / path).lexically_normal().string();
+    if (!FileExists(resolved)) {
+      Throw(ErrorKind::kNotFound,
+            fmt::format("{}: there is no {}; relative paths start from {}", key, resolved,
+                        folder.empty() ? "the working folder" : folder));
+    }
+    return resolved;
+  }
+
+  std::string folder_, data_folder_;
 };
 
 struct Context {
@@ -37,9 +59,9 @@ TokenizerSpec ParseTokenizer(const Json& json, const std::string& path, const Pa
   ObjectReader reader(json, path);
   TokenizerSpec spec;
   spec.type = reader.Choice("type", {"char", "bpe", "file"});
-  if (spec.type == "file") spec.path = paths.Resolve(reader.String("path"));
+  if (spec.type == "file") spec.path = paths.Resolve(reader.String("path"), reader.PathOf("path"));
   if (spec.type == "bpe") {
-    spec.files = paths.Resolve(reader.Strings("files"));
+    spec.files = paths.ResolveList(reader, "files");
     spec.vocab_size = reader.Int("vocab_size", 261, 1 << 24);
   }
   reader.Finish();
@@ -47,7 +69,7 @@ TokenizerSpec ParseTokenizer(const Json& json, const std::string& path, const Pa
 }
 
 void ParseTextData(ObjectReader& reader, const Context& context, TextSourceConfig& text) {
-  text.files = context.paths.Resolve(reader.Strings("files"));
+  text.files = context.paths.ResolveList(reader, "files");
   text.seq_len = reader.Int("seq_len", 2, 1 << 20, text.seq_len);
   text.batch_size = reader.Int("batch_size", 1, 1 << 20, text.batch_size);
   text.validation_fraction = reader.Number("validation_fraction", 0, 0.9, text.validation_fraction);
@@ -151,24 +173,29 @@ void CheckReferences(const std::vector<StageSpec>& stages, const std::string& wh
   }
 }
 
-Json ReadModel(ObjectReader& reader, const Paths& paths) {
-  const Json& model = reader.Get("model");
-  if (model.is_object()) return model;
-  return ReadJsonFile(paths.Resolve(reader.String("model")));
+void ReadModel(ObjectReader& reader, const Paths& paths, Recipe& recipe) {
+  recipe.model = reader.Get("model");
+  recipe.model_where = reader.PathOf("model");
+  if (recipe.model.is_object()) return;
+  recipe.model_where = paths.Resolve(reader.String("model"), reader.PathOf("model"));
+  recipe.model = ReadJsonFile(recipe.model_where);
 }
 
 }  // namespace
 
-Recipe ParseRecipe(const Json& json, const std::string& where, const std::string& folder) {
-  const Paths paths(folder);
+Recipe ParseRecipe(const Json& json, const std::string& where, const std::string& folder,
+                   const std::string& data_folder) {
+  const Paths paths(folder, data_folder.empty() ? folder : data_folder);
   ObjectReader reader(json, where);
   Recipe recipe;
   recipe.source = json;
   recipe.name = reader.String("name");
   recipe.seed = static_cast<uint64_t>(reader.Int("seed", 0, int64_t{1} << 53, 1));
-  recipe.model = ReadModel(reader, paths);
+  ReadModel(reader, paths, recipe);
   recipe.init_from = reader.String("init_from", "");
-  if (!recipe.init_from.empty()) recipe.init_from = paths.Resolve(recipe.init_from);
+  if (!recipe.init_from.empty()) {
+    recipe.init_from = paths.Resolve(recipe.init_from, reader.PathOf("init_from"));
+  }
   recipe.tokenizer = ParseTokenizer(reader.Get("tokenizer"), reader.PathOf("tokenizer"), paths);
   recipe.price_usd_per_hour = reader.Number("price_usd_per_hour", 0, 1e6, 0.0);
   recipe.price_source = reader.String("price_source", "no price stated");
@@ -204,9 +231,8 @@ Recipe ParseRecipe(const Json& json, const std::string& where, const std::string
 }
 
 Recipe ReadRecipe(const std::string& path, const std::string& data_folder) {
-  const std::string folder =
-      data_folder.empty() ? std::filesystem::path(path).parent_path().string() : data_folder;
-  return ParseRecipe(ReadJsonFile(path), path, folder);
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return ParseRecipe(ReadJsonFile(path), path, folder, data_folder);
 }
 
 }  // namespace reckon

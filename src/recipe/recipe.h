@@ -44,8 +44,9 @@ struct StageSpec {
 struct Recipe {
   std::string name;
   uint64_t seed = 0;
-  Json model;             // config.json; vocab_size and token ids are the tokenizer's
-  std::string init_from;  // Hugging Face folder to start from; empty: random weights
+  Json model;               // config.json; vocab_size and token ids are the tokenizer's
+  std::string model_where;  // names it in messages
+  std::string init_from;    // Hugging Face folder to start from; empty: random weights
   TokenizerSpec tokenizer;
   std::vector<std::shared_ptr<const Task>> tasks;
   EvalConfig eval;
@@ -55,8 +56,10 @@ struct Recipe {
   Json source;  // the file as read
 };
 
-// `folder` is what relative paths in the recipe start from. Throws with the path of the key.
-Recipe ParseRecipe(const Json& json, const std::string& where, const std::string& folder);
+// `folder` is what relative paths in the recipe start from; those of texts start from `data_folder`
+// where one is given. Throws with the path of the key.
+Recipe ParseRecipe(const Json& json, const std::string& where, const std::string& folder,
+                   const std::string& data_folder = "");
 Recipe ReadRecipe(const std::string& path, const std::string& data_folder = "");
 
 struct RecipeOptions {

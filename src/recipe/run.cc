@@ -120,10 +120,12 @@ class RecipeRun {
 
   Json Run() {
     const double begin_s = MonotonicSeconds();
-    ClaimFolder();
+    CheckFolder();
     LoadTokenizer();
     const ModelConfig config = MakeConfig();
+    CheckLengths(config);
     initial_hash_ = Load(config, "")->second;
+    ClaimFolder();
     for (size_t i = 0; i < recipe_.stages.size(); ++i) {
       if (options_.on_stage) options_.on_stage(recipe_.stages[i], i, recipe_.stages.size());
       records_.push_back(RunStage(config, i));
@@ -137,16 +139,14 @@ class RecipeRun {
  private:
   using LoadedModel = std::pair<std::unique_ptr<Model>, std::string>;  // and its weight hash
 
+  std::string ClaimPath() const { return options_.out + "/recipe.json"; }
+  std::string TokenizerPath() const { return options_.out + "/tokenizer.json"; }
+
   // One output folder, one recipe and seed.
-  void ClaimFolder() {
-    MakeFolders(options_.out);
-    RemoveTemporaries(options_.out);
-    const std::string path = options_.out + "/recipe.json";
-    const Json claim = {{"seed", recipe_.seed}, {"recipe", recipe_.source}};
-    recipe_hash_ = Sha256Hex(claim.dump());
-    if (!FileExists(path)) {
-      WriteJsonFile(path, claim);
-    } else if (ReadJsonFile(path) != claim) {
+  void CheckFolder() {
+    claim_ = {{"seed", recipe_.seed}, {"recipe", recipe_.source}};
+    recipe_hash_ = Sha256Hex(claim_.dump());
+    if (FileExists(ClaimPath()) && ReadJsonFile(ClaimPath()) != claim_) {
       Throw(ErrorKind::kInvalidArgument,
             fmt::format(
                 "{}: holds a run of another recipe or seed; choose another --out, or remove it",
@@ -154,10 +154,23 @@ class RecipeRun {
     }
   }
 
+  // After all checks, so that a recipe that is put right afterwards finds no claim of the wrong
+  // one.
+  void ClaimFolder() const {
+    MakeFolders(options_.out);
+    RemoveTemporaries(options_.out);
+    if (!FileExists(TokenizerPath())) WriteJsonFile(TokenizerPath(), tokenizer_json_);
+    if (!FileExists(ClaimPath())) WriteJsonFile(ClaimPath(), claim_);
+  }
+
   void LoadTokenizer() {
-    const std::string path = options_.out + "/tokenizer.json";
-    if (!FileExists(path)) WriteJsonFile(path, MakeTokenizer(recipe_));
-    tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::FromFile(path));
+    const bool made = FileExists(TokenizerPath());
+    tokenizer_json_ = made ? ReadJsonFile(TokenizerPath()) : MakeTokenizer(recipe_);
+    const std::string& file = recipe_.tokenizer.path;
+    tokenizer_ = std::make_unique<Tokenizer>(
+        Tokenizer::FromJson(tokenizer_json_, made           ? TokenizerPath()
+                                             : file.empty() ? recipe_.name + ": tokenizer"
+                                                            : file));
   }
 
   int32_t SpecialId(const char* token, const char* key) const {
@@ -173,13 +186,13 @@ class RecipeRun {
     if (!json.contains("vocab_size")) json["vocab_size"] = tokenizer_->vocab_size();
     json["bos_token_id"] = SpecialId("<bos>", "bos_token_id");
     json["eos_token_id"] = SpecialId("<eos>", "eos_token_id");
-    const ModelConfig config = ParseModelConfig(json, recipe_.name + ": model");
+    const ModelConfig config = ParseModelConfig(json, recipe_.model_where);
     if (config.vocab_size < tokenizer_->vocab_size()) {
-      Throw(ErrorKind::kInvalidArgument,
-            fmt::format(
-                "{}: model.vocab_size {} is less than the tokenizer's {}; leave it out to take "
-                "the tokenizer's",
-                recipe_.name, config.vocab_size, tokenizer_->vocab_size()));
+      Throw(
+          ErrorKind::kInvalidArgument,
+          fmt::format("{}: vocab_size {} is less than the tokenizer's {}; leave it out to take the "
+                      "tokenizer's",
+                      recipe_.model_where, config.vocab_size, tokenizer_->vocab_size()));
     }
     return config;
   }
@@ -191,12 +204,54 @@ class RecipeRun {
       model = LoadModel(StageFolder(stage) + "/model");
     } else if (!recipe_.init_from.empty()) {
       model = LoadModel(recipe_.init_from);
+      CheckSameModel(config, model->config());
     } else {
       model = std::make_unique<Model>(config);
       model->Initialize(recipe_.seed);
     }
     std::string hash = WeightHash(*model);
     return std::make_unique<LoadedModel>(std::move(model), std::move(hash));
+  }
+
+  // Some problems of each task that is asked for answers, so that one the model has no room for, or
+  // the tokenizer no token, is refused before hours of training.
+  void CheckLengths(const ModelConfig& config) const {
+    for (const auto& task : recipe_.eval.tasks) CheckLength(config, *task, 1, "eval");
+    for (const StageSpec& stage : recipe_.stages) {
+      for (const TaskShare& share : stage.grpo.tasks) {
+        CheckLength(config, *share.task, stage.grpo.max_completion_length, stage.name);
+      }
+    }
+  }
+  void CheckLength(const ModelConfig& config, const Task& task, int64_t max_completion_length,
+                   const std::string& what) const {
+    Rng rng(recipe_.seed, {StreamName("lengths")});
+    for (int i = 0; i < 64; ++i) {
+      const Problem problem = task.Generate(rng, Split::kTrain);
+      const auto bos = static_cast<int32_t>(config.bos_token_id);
+      const auto prompt = static_cast<int64_t>(PromptIds(*tokenizer_, bos, problem).size());
+      if (prompt + max_completion_length <= config.max_position_embeddings) continue;
+      Throw(ErrorKind::kInvalidArgument,
+            fmt::format("{}: a {} problem of {} tokens and max_completion_length {} are more than "
+                        "the model's max_position_embeddings {}; lower one or raise the other",
+                        what, task.name(), prompt, max_completion_length,
+                        config.max_position_embeddings));
+    }
+  }
+
+  // The recipe's model is what the receipt is computed from.
+  void CheckSameModel(const ModelConfig& asked, const ModelConfig& found) const {
+    const Json a = ToJson(asked), b = ToJson(found);
+    for (const auto& item : a.items()) {
+      const std::string& key = item.key();
+      const bool free =
+          key == "initializer_range" || key == "bos_token_id" || key == "eos_token_id";
+      if (free || item.value() == b[key]) continue;
+      Throw(ErrorKind::kInvalidArgument,
+            fmt::format("{}: {} is {}, but {}/config.json says {}; make them the same",
+                        recipe_.model_where, key, item.value().dump(), recipe_.init_from,
+                        b[key].dump()));
+    }
   }
 
   std::string StageFolder(const std::string& name) const { return options_.out + "/" + name; }
@@ -380,6 +435,7 @@ class RecipeRun {
   const RecipeOptions& options_;
   RuntimeOwner runtime_;
   std::unique_ptr<Tokenizer> tokenizer_;
+  Json claim_, tokenizer_json_;
   std::string recipe_hash_, initial_hash_;
   std::vector<StageRecord> records_;
 };
