@@ -18,10 +18,18 @@ foreach(layer ${layers})
   endif()
 endforeach()
 
+# What tests of the binary share: running it, a recipe of seconds.
+file(GLOB support CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/support/*.cc)
+add_library(test_support STATIC ${support})
+target_link_libraries(test_support PUBLIC reckon_core)
+target_include_directories(test_support PUBLIC ${CMAKE_SOURCE_DIR})
+target_compile_definitions(test_support PRIVATE RECKON_BINARY_DIR="${CMAKE_BINARY_DIR}")
+
 foreach(folder golden integration cli)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*_test.cc)
   if(tests)
     reckon_test_binary(test_${folder} ${folder} ${tests})
+    target_link_libraries(test_${folder} PRIVATE test_support)
     if(TARGET reckon)
       add_dependencies(test_${folder} reckon)
     endif()

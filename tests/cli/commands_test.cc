@@ -1,0 +1,198 @@
+// Each subcommand does what its help says.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iterator>
+#include <sstream>
+
+#include "base/files.h"
+#include "formats/json.h"
+#include "tests/support/process.h"
+#include "tests/support/tiny_recipe.h"
+
+namespace reckon {
+namespace {
+
+using testing::HasSubstr;
+
+Json Output(const ProcessResult& result) {
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return ParseJson(result.out, "standard output");
+}
+
+class Help : public testing::TestWithParam<const char*> {};
+
+TEST_P(Help, ShowsAnExampleOfTheCommandItself) {
+  std::istringstream words(GetParam());
+  std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
+  arguments.push_back("--help");
+  const ProcessResult result = RunReckon(arguments);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.err, "");
+  const size_t examples = result.out.find("Example");
+  ASSERT_NE(examples, std::string::npos) << result.out;
+  EXPECT_THAT(result.out.substr(examples), HasSubstr(std::string("reckon ") + GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Commands, Help,
+                         testing::Values("", "recipe run", "pretrain", "sft", "rl", "eval",
+                                         "generate", "chat", "doctor"),
+                         [](const auto& test) {
+                           std::string name = *test.param == '\0' ? "reckon" : test.param;
+                           std::replace(name.begin(), name.end(), ' ', '_');
+                           return name;
+                         });
+
+TEST(Version, IsPrinted) {
+  const ProcessResult result = RunReckon({"--version"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "reckon " RECKON_VERSION "\n");
+}
+
+TEST(Doctor, FindsTheKernelsGoodAndSaysSoInJsonToo) {
+  const ProcessResult text = RunReckon({"doctor"});
+  EXPECT_EQ(text.exit_code, 0) << text.out;
+  EXPECT_THAT(text.out, HasSubstr("all good"));
+  const Json forced = Output(RunReckon({"doctor", "--json"}, {{{"RECKON_ISA", "scalar"}}, "", 0}));
+  EXPECT_EQ(forced["isa_in_use"], "scalar");
+  EXPECT_EQ(forced["isa"][0], (Json{{"isa", "scalar"}, {"self_test", "passed"}}));
+  EXPECT_EQ(forced["good"], true);
+  EXPECT_GT(forced["memory_total_bytes"], 0);
+}
+
+class OfAModel : public testing::Test {
+ protected:
+  void SetUp() override { WriteTinyModel(model_); }
+  Json Generated(std::vector<std::string> more, const ProcessOptions& options = {}) {
+    more.insert(more.begin(), {"generate", model_, "--json", "--max-new-tokens", "12"});
+    return Output(RunReckon(more, options));
+  }
+
+  TemporaryFolder folder_;
+  std::string model_ = folder_ / "model";
+};
+
+TEST_F(OfAModel, GenerateGivesTheSameTokensForTheSameSeedOnAnyThreads) {
+  const std::vector<std::string> request = {"--prompt",      "p:01=", "--prompt", "1",
+                                            "--num-samples", "3",     "--seed",   "7"};
+  const Json a = Generated(request, {{{"RECKON_THREADS", "1"}}, "", 0});
+  const Json b = Generated(request, {{{"RECKON_THREADS", "2"}}, "", 0});
+  EXPECT_EQ(a["responses"], b["responses"]);
+  ASSERT_EQ(a["responses"].size(), 6u);
+  EXPECT_EQ(a["responses"][3]["prompt"], "1");
+  for (const Json& response : a["responses"]) {
+    const size_t tokens = response["token_ids"].size();
+    EXPECT_EQ(response["logprobs"].size(), tokens);
+    EXPECT_TRUE(tokens == 12 || response["finish"] == "stop");
+    for (const Json& logprob : response["logprobs"]) EXPECT_LE(logprob, 0);
+  }
+  EXPECT_NE(a["responses"][0]["token_ids"], a["responses"][1]["token_ids"]);
+  std::vector<std::string> other = request;
+  other.back() = "8";
+  EXPECT_NE(Generated(other)["responses"], a["responses"]);
+}
+
+TEST_F(OfAModel, GenerateReadsAFileOfPromptsAndPrintsALineEach) {
+  WriteFileAtomically(folder_ / "prompts.txt", "p:0=\n\np:1=\n");
+  const Json json = Generated({"--prompt-file", folder_ / "prompts.txt", "--temperature", "0"});
+  const ProcessResult text =
+      RunReckon({"generate", model_, "--prompt-file", folder_ / "prompts.txt", "--temperature", "0",
+                 "--max-new-tokens", "12"});
+  ASSERT_EQ(json["responses"].size(), 2u);
+  EXPECT_EQ(text.out, json["responses"][0]["text"].get<std::string>() + "\n" +
+                          json["responses"][1]["text"].get<std::string>() + "\n");
+}
+
+TEST_F(OfAModel, ChatAnswersLinesAndObeysCommands) {
+  const auto chat = [&](const std::string& lines) {
+    return RunReckon({"chat", model_, "--max-new-tokens", "8", "--seed", "3"}, {{}, lines, 0});
+  };
+  const ProcessResult one = chat("p:01=\n");
+  EXPECT_EQ(one.exit_code, 0) << one.err;
+  EXPECT_NE(one.out, "");
+  EXPECT_EQ(one.out.find('\033'), std::string::npos) << "colours belong on a terminal";
+  EXPECT_EQ(chat("p:01=\n/exit\np:11=\n").out, one.out);
+  EXPECT_EQ(chat("p:01=\n/clear\np:01=\n").out, one.out + one.out);
+  const ProcessResult again = chat("p:01=\n/regen\n");
+  EXPECT_EQ(again.out.substr(0, one.out.size()), one.out);
+  EXPECT_GT(again.out.size(), one.out.size());
+  EXPECT_NE(again.out, one.out + one.out) << "/regen draws anew";
+  EXPECT_THAT(chat("/regen\n").out, HasSubstr("no problem"));
+  EXPECT_THAT(chat("/what\n").out, HasSubstr("/regen, /clear and /exit"));
+  EXPECT_EQ(chat("").exit_code, 0);
+}
+
+TEST_F(OfAModel, ChatOutlivesALineItCannotRead) {
+  const ProcessResult result = RunReckon({"chat", model_}, {{}, "hello\n/what\n", 0});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("h"));
+  EXPECT_THAT(result.out, HasSubstr("Unknown command /what"));
+}
+
+void ExpectShareWithInterval(const Json& score, const std::string& key) {
+  ASSERT_TRUE(score.contains(key) && score.contains(key + "_ci95")) << score.dump();
+  const double share = score[key], low = score[key + "_ci95"][0], high = score[key + "_ci95"][1];
+  EXPECT_TRUE(0 <= low && low <= share && share <= high && high <= 1) << key << score.dump();
+}
+
+TEST_F(OfAModel, EvalGivesSharesWithIntervalsForEachTaskAndForAll) {
+  WriteJsonFile(folder_ / "tasks.json",
+                Json::parse(R"([{"name": "parity", "bits": 8}, {"name": "parity", "bits": 10}])"));
+  const ProcessResult result =
+      RunReckon({"eval", model_, "--tasks", folder_ / "tasks.json", "--problems", "10", "--samples",
+                 "4", "--k", "2", "--max-new-tokens", "6", "--json"});
+  const Json json = Output(result);
+  ASSERT_EQ(json["tasks"].size(), 2u);
+  EXPECT_EQ(json["problems"], 20);
+  EXPECT_EQ(json["k"], 2);
+  for (const Json& score : {json, json["tasks"][0], json["tasks"][1]}) {
+    for (const char* key : {"pass1_greedy", "pass1_sampled", "pass_at_k", "maj_at_k"}) {
+      ExpectShareWithInterval(score, key);
+    }
+    EXPECT_GT(score["mean_response_tokens"], 0);
+  }
+}
+
+TEST_F(OfAModel, EvalIsTheSameOnAnyThreads) {
+  const auto eval = [&](const char* threads) {
+    Json json = Output(RunReckon({"eval", model_, "--task", R"({"name": "parity", "bits": 8})",
+                                  "--problems", "8", "--max-new-tokens", "6", "--json"},
+                                 {{{"RECKON_THREADS", threads}}, "", 0}));
+    json.erase("seconds");
+    return json;
+  };
+  EXPECT_EQ(eval("1"), eval("2"));
+}
+
+// Of the stage commands: pre-trains on a text from a config, then fine-tunes and goes on by GRPO.
+TEST(Stages, RunOneAfterTheOtherFromFolderToFolder) {
+  const TemporaryFolder folder;
+  const Json recipe = TinyRecipe();
+  WriteTinyRecipe(folder.path(), recipe);
+  WriteTinyModel(folder / "tokens");
+  WriteJsonFile(folder / "config.json", TinyModel());
+  std::string model = folder / "config.json";
+  const char* const commands[] = {"pretrain", "sft", "rl"};
+  for (size_t i = 0; i < 3; ++i) {
+    Json stage = recipe["stages"][i];
+    stage.erase("name");
+    stage.erase("kind");
+    stage["steps"] = 2;
+    if (i == 0) stage["data"] = recipe["stages"][1]["data"];
+    if (i > 0) stage["eval_tasks"] = recipe["tasks"];
+    WriteJsonFile(folder / "stage.json", stage);
+    const std::string command = commands[i], out = folder / command;
+    const ProcessResult result =
+        RunReckon({command, folder / "stage.json", "--model", model, "--tokenizer",
+                   folder / "tokens/tokenizer.json", "--out", out, "--json"});
+    const Json summary = Output(result);
+    EXPECT_EQ(summary["stages"][0]["name"], command);
+    EXPECT_EQ(summary["stages"][0]["pass1_greedy"].is_number(), i > 0);
+    model = out + "/" + command + "/model";
+  }
+}
+
+}  // namespace
+}  // namespace reckon
