@@ -15,7 +15,7 @@ namespace reckon {
 namespace fs = std::filesystem;
 namespace {
 
-[[noreturn]] void ThrowErrno(const std::string& path, const char* action) {
+[[noreturn]] void ThrowErrno(const std::string& path, const std::string& action) {
   const int error = errno;
   Throw(error == ENOENT ? ErrorKind::kNotFound : ErrorKind::kIo,
         fmt::format("{}: {} failed: {}", path, action, std::strerror(error)));
@@ -39,7 +39,7 @@ class TemporaryFile {
     while (!bytes.empty()) {
       const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) ThrowErrno(path_, "writing");
+      if (written < 0) ThrowErrno(path_, fmt::format("writing {} bytes", bytes.size()));
       bytes = bytes.subspan(static_cast<size_t>(written));
     }
   }
@@ -111,7 +111,12 @@ void WriteFolderAtomically(const std::string& folder,
     if (fs::exists(folder) && ::rename(folder.c_str(), old.c_str()) != 0) {
       ThrowErrno(folder, "moving the old folder aside");
     }
-    if (::rename(temporary.c_str(), folder.c_str()) != 0) ThrowErrno(folder, "renaming to it");
+    if (::rename(temporary.c_str(), folder.c_str()) != 0) {
+      const int error = errno;
+      fs::rename(old, folder, ignored);
+      errno = error;
+      ThrowErrno(folder, "renaming to it");
+    }
   } catch (...) {
     fs::remove_all(temporary, ignored);
     throw;
