@@ -216,6 +216,8 @@ void CheckInputs(const Variable& x, const Parameter& weight, size_t dimensions) 
 Variable Linear(const Runtime& rt, Tape* tape, const Variable& x, Parameter& weight,
                 Parameter* bias) {
   CheckInputs(x, weight, 2);
+  Check(bias == nullptr || bias->value().num_elements() == weight.value().dim(0),
+        "Linear: one bias an output");
   const std::vector<int64_t> offsets = {0, x.rows()};
   const Variable y = GroupedForward(rt, x, weight, weight.value().dim(0), offsets);
   if (bias != nullptr) AddBias(rt, y.value(), *bias);

@@ -283,6 +283,7 @@ Routing Route(const Runtime& rt, Tape* tape, const Variable& logits,
 }
 
 Variable Dispatch(const Runtime& rt, Tape* tape, const Variable& x, const Routing& routing) {
+  Check(x.rows() == routing.weights.rows(), "Dispatch: one routing a row");
   const int64_t k = routing.weights.cols(), slots = x.rows() * k;
   Variable y(slots, x.cols());
   ForRowBlocks(rt, slots, x.cols(), [&](int64_t begin, int64_t end) {
