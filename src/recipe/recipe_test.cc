@@ -210,8 +210,62 @@ TEST_F(RecipeFolder, GivesWayToADataFolderForTexts) {
 }
 
 TEST(Recipe, ThoseThatComeWithReckonAreRead) {
-  const std::string recipe = RECKON_SOURCE_DIR "/configs/recipes/quickstart.json";
-  EXPECT_EQ(ReadRecipe(recipe).stages.back().time_limit_from, "grpo");
+  const std::string folder = RECKON_SOURCE_DIR "/configs/recipes/";
+  EXPECT_EQ(ReadRecipe(folder + "quickstart.json").stages.back().time_limit_from, "grpo");
+  EXPECT_EQ(ReadRecipe(folder + "parity.json").stages.size(), 2u);
+}
+
+// The keys that a refusal of an unknown one lists.
+std::vector<std::string> KnownKeys(const std::function<void(Json&)>& spoil) {
+  Json json = Json::parse(kRecipe);
+  spoil(json);
+  std::vector<std::string> keys;
+  try {
+    Parse(json);
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    size_t at = message.find("Known keys: ");
+    while (at != std::string::npos && (at = message.find('"', at)) != std::string::npos) {
+      const size_t end = message.find('"', at + 1);
+      keys.push_back(message.substr(at + 1, end - at - 1));
+      at = end + 1;
+    }
+  }
+  return keys;
+}
+
+TEST(Recipe, EveryKeyIsInItsDocument) {
+  const std::string document = ReadFile(RECKON_SOURCE_DIR "/docs/recipes.md");
+  const std::function<void(Json&)> spoils[] = {
+      [](Json& r) { r["@"] = 1; },
+      [](Json& r) { r["tokenizer"]["@"] = 1; },
+      [](Json& r) {
+        r["tokenizer"] = {{"type", "bpe"}, {"files", {"/"}}, {"vocab_size", 300}, {"@", 1}};
+      },
+      [](Json& r) {
+        r["tokenizer"] = {{"type", "file"}, {"path", "/"}, {"@", 1}};
+      },
+      [](Json& r) { r["eval"]["@"] = 1; },
+      [](Json& r) { r["stages"][0]["@"] = 1; },
+      [](Json& r) { r["stages"][0]["data"]["@"] = 1; },
+      [](Json& r) { r["stages"][0]["data"]["tasks"][0]["@"] = 1; },
+      [](Json& r) {
+        r["stages"][0]["data"] = {{"type", "text"}, {"files", {"/"}}, {"@", 1}};
+      },
+      [](Json& r) { r["stages"][1]["@"] = 1; },
+      [](Json& r) { r["stages"][1]["tasks"][0]["@"] = 1; }};
+  for (const auto& spoil : spoils) {
+    const std::vector<std::string> keys = KnownKeys(spoil);
+    EXPECT_FALSE(keys.empty());
+    for (const std::string& key : keys) EXPECT_THAT(document, HasSubstr("`" + key + "`"));
+  }
+  for (const std::string& task : TaskNames()) {
+    const auto unknown = [&](Json& r) { r["tasks"][0] = {{"name", task}, {"@", 1}}; };
+    for (const std::string& key : KnownKeys(unknown)) {
+      EXPECT_THAT(document, HasSubstr("`" + key + "`"));
+    }
+    EXPECT_THAT(document, HasSubstr("`" + task + "`"));
+  }
 }
 
 }  // namespace
