@@ -26,7 +26,8 @@ int64_t TokenId(ObjectReader& reader, const char* key, int64_t vocab_size) {
   const Json* value = reader.Find(key);
   if (value == nullptr || value->is_null()) return -1;
   if (value->is_array() && !value->empty()) value = &(*value)[0];
-  if (!value->is_number_integer() || value->get<int64_t>() < -1 ||
+  const bool fits = !value->is_number_unsigned() || value->get<uint64_t>() < uint64_t{1} << 63;
+  if (!value->is_number_integer() || !fits || value->get<int64_t>() < -1 ||
       value->get<int64_t>() >= vocab_size) {
     Throw(ErrorKind::kInvalidArgument,
           fmt::format("{}: expected a token id below vocab_size {}, got {}", reader.PathOf(key),
@@ -44,7 +45,9 @@ void CheckRope(const ModelConfig& c, const std::string& where) {
     Refuse(where, fmt::format("qk_rope_head_dim is {}, must be even", c.qk_rope_head_dim));
   }
   if (c.qk_head_dim() > 4096 || c.v_head_dim > 4096) {
-    Refuse(where, "a head of more than 4096 dimensions is not supported");
+    Refuse(where, fmt::format("qk_nope_head_dim {} + qk_rope_head_dim {}, v_head_dim {}: a head of "
+                              "more than 4096 dimensions is not supported",
+                              c.qk_nope_head_dim, c.qk_rope_head_dim, c.v_head_dim));
   }
 }
 

@@ -221,7 +221,9 @@ Variable Model::MtpForward(const Runtime& rt, Tape* tape, int64_t depth, const V
 
 Variable Model::MtpLogits(const Runtime& rt, Tape* tape, int64_t depth,
                           const Variable& mtp_hidden) {
-  const MtpWeights& w = impl_->weights.mtp.at(static_cast<size_t>(depth));
+  Check(depth >= 0 && depth < static_cast<int64_t>(impl_->weights.mtp.size()),
+        "MtpLogits: the model has no such MTP module");
+  const MtpWeights& w = impl_->weights.mtp[static_cast<size_t>(depth)];
   return Logits(rt, tape, RmsNorm(rt, tape, mtp_hidden, *w.shared_head_norm, impl_->eps()));
 }
 

@@ -37,14 +37,17 @@ std::span<const std::byte> Bytes(const Model::NamedTensor& tensor) {
 const TensorView& Find(const SafetensorsFolder& files, const Model::NamedTensor& tensor,
                        const ModelConfig& config, const std::string& folder) {
   if (!files.Has(tensor.name)) {
-    const std::string mtp = fmt::format("model.layers.{}.", config.num_hidden_layers);
-    const bool of_mtp = config.num_nextn_predict_layers > 0 && tensor.name.rfind(mtp, 0) == 0;
+    std::string hint;
+    for (int64_t d = 0; d < config.num_nextn_predict_layers; ++d) {
+      if (tensor.name.rfind(fmt::format("model.layers.{}.", config.num_hidden_layers + d), 0) != 0)
+        continue;
+      hint = fmt::format(
+          " (of MTP module {}; set num_nextn_predict_layers to {} in config.json to run without "
+          "it)",
+          d + 1, d);
+    }
     Throw(ErrorKind::kNotFound,
-          fmt::format("{}: tensor {} is missing{}", folder, tensor.name,
-                      of_mtp
-                          ? " (of the MTP module; set num_nextn_predict_layers to 0 in config.json "
-                            "to run without it)"
-                          : ""));
+          fmt::format("{}: tensor {} is missing{}", folder, tensor.name, hint));
   }
   const TensorView& view = files.Get(tensor.name);
   if (view.shape != tensor.shape) {
@@ -55,6 +58,15 @@ const TensorView& Find(const SafetensorsFolder& files, const Model::NamedTensor&
   return view;
 }
 
+void Convert(const TensorView& view, const std::string& name, const std::string& folder,
+             float* out) {
+  try {
+    ConvertToF32(view, out);
+  } catch (const Error& error) {
+    Throw(error.kind(), fmt::format("{}: tensor {}: {}", folder, name, error.what()));
+  }
+}
+
 void CheckCopies(Model& model, const SafetensorsFolder& files, const std::string& folder) {
   const std::vector<Model::NamedTensor> tensors = model.named_tensors();
   for (const Copy& copy : MtpCopies(model.config())) {
@@ -63,7 +75,7 @@ void CheckCopies(Model& model, const SafetensorsFolder& files, const std::string
       if (tensor.name != copy.original) continue;
       const TensorView& view = files.Get(copy.name);
       std::vector<float> values(static_cast<size_t>(NumElements(tensor.shape)));
-      if (view.shape == tensor.shape) ConvertToF32(view, values.data());
+      if (view.shape == tensor.shape) Convert(view, copy.name, folder, values.data());
       if (view.shape != tensor.shape ||
           std::memcmp(values.data(), tensor.data, values.size() * sizeof(float)) != 0) {
         Throw(ErrorKind::kUnsupported,
@@ -99,7 +111,8 @@ std::unique_ptr<Model> LoadModel(const std::string& folder) {
   const SafetensorsFolder files(folder);
   RefuseUnknown(*model, files, folder);
   for (const Model::NamedTensor& tensor : model->named_tensors()) {
-    ConvertToF32(Find(files, tensor, model->config(), folder), tensor.data);
+    const TensorView& view = Find(files, tensor, model->config(), folder);
+    Convert(view, tensor.name, folder, tensor.data);
   }
   CheckCopies(*model, files, folder);
   model->Changed();
