@@ -61,8 +61,9 @@ KERNEL_SYSTEM = re.compile(r"^(cstddef|cstdint|\w*intrin\.h)$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 NOISE = re.compile(
-    r"""//[^\n]*|/\*.*?\*/|R"([^()\\\s]*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<!\w)'(?:\\.|[^'\\\n])+'""",
-    re.DOTALL)
+    r"//[^\n]*|/\*.*?\*/"
+    r'|R"([^()\\\s]*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"'
+    r"|(?<!\w)'(?:\\.|[^'\\\n])+'", re.DOTALL)
 LOUD = re.compile(
     r"(?<![\w.>])(?:std::|::)?(?:v?f?printf|puts|putchar|exit|_exit|_Exit|quick_exit|abort)\s*\("
     r"|\bstd::w?(?:cout|cerr|clog)\b|\bfmt::print(?:ln)?\b|\b(?:stdout|stderr)\b")
