@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "formats/json.h"
 #include "formats/mapped_file.h"
+#include "tensor/number_formats.h"
 
 namespace reckon {
 namespace {
@@ -138,20 +139,6 @@ void CheckLayout(std::vector<Entry>& entries, int64_t data_bytes, const std::str
   if (end != data_bytes) {
     Corrupt(path, fmt::format("{} bytes of data belong to no tensor", data_bytes - end));
   }
-}
-
-float F32FromBF16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-
-// IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. Exact.
-float F32FromF16(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1F, fraction = bits & 0x3FF;
-  if (exponent == 0) {  // zero or subnormal: fraction times 2^-24
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | sign);
-  }
-  const uint32_t wide_exponent = exponent == 31 ? 255 : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
 }
 
 template <typename T>
