@@ -46,7 +46,8 @@ struct Batch {
 };
 
 struct ForwardOptions {
-  float balance_alpha = 0;  // sequence-wise balance loss
+  // Weight of the sequence-wise balance loss of each sequence: alpha over the sequences of a step.
+  float balance_alpha = 0;
 };
 
 // What a forward reports besides its result.

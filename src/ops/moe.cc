@@ -145,7 +145,7 @@ float SumOfRow(const float* x, int64_t n) {
   return sum;
 }
 
-// alpha * sum_i f_i P_i of one span (eq. 17 to 20).
+// sum_i f_i P_i of one span (eq. 17 to 20).
 double BalanceLoss(const Matrix& scores, const BalanceSpan& span) {
   double loss = 0;
   for (int64_t r = span.rows.begin; r < span.rows.begin + span.rows.count; ++r) {
@@ -191,7 +191,7 @@ struct RouteBackward {
   Variable logits, scores, weights;
   std::shared_ptr<std::vector<int32_t>> experts;
   RouterShape shape;
-  float alpha = 0;  // already divided by the number of spans
+  float alpha = 0;
   std::vector<BalanceSpan> spans;
 
   void operator()() const {
@@ -271,13 +271,12 @@ Routing Route(const Runtime& rt, Tape* tape, const Variable& logits,
         balance.push_back({span, ChoiceFrequency(shape, routing.scores.value(), span)});
     }
   }
-  const float alpha = balance.empty() ? 0 : balance_alpha / static_cast<float>(balance.size());
   for (const BalanceSpan& span : balance) {
-    routing.balance_loss += alpha * BalanceLoss(routing.scores.value(), span);
+    routing.balance_loss += balance_alpha * BalanceLoss(routing.scores.value(), span);
   }
   if (tape != nullptr) {
     tape->Record(RouteBackward{rt, logits, routing.scores, routing.weights, routing.experts, shape,
-                               alpha, std::move(balance)});
+                               balance_alpha, std::move(balance)});
   }
   return routing;
 }

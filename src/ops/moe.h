@@ -36,14 +36,16 @@ struct Routing {
   // choice source[s] = row * num_experts_per_tok + j. Within an expert rows ascend.
   std::shared_ptr<std::vector<int64_t>> offsets, source;
   std::shared_ptr<std::vector<int64_t>> slots;  // the inverse: slot of choice row * k + j
-  double balance_loss = 0;  // value of the sequence-wise loss, already times alpha
+  double balance_loss = 0;                      // sum over the spans, times balance_alpha
 };
 
 // logits [rows, n_routed_experts] (f32 product with the gate); correction_bias [n_routed_experts],
 // may be empty. Ties: the lowest index wins. Groups rank by the sum of their two best biased scores
 // (noaux_tc) or their best (group_limited_greedy); experts outside the chosen groups are -inf.
-// balance_alpha > 0 adds alpha * sum_i f_i P_i over each span, averaged over spans (eq. 17 to 20),
-// to the gradient of the logits; the caller adds balance_loss to the loss it reports.
+// balance_alpha > 0 adds balance_alpha * sum_i f_i P_i (eq. 17 to 20) of every span to the gradient
+// of the logits. A mean over the sequences of a step is the caller's division: only it knows their
+// number, and a sequence has the same bits in any micro-batch. The caller adds balance_loss to the
+// loss it reports.
 Routing Route(const Runtime& rt, Tape* tape, const Variable& logits,
               std::span<const float> correction_bias, const RouterShape& shape,
               float balance_alpha = 0, const std::vector<RowSpan>& spans = {});

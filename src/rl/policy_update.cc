@@ -103,11 +103,9 @@ PolicyUpdateStats UpdatePolicy(const Runtime& rt, Model& model, AdamW& optimizer
   ForwardReport report;
   Cursor cursor;
   for (const PackedRows& pack : packs) {
-    // The balance loss is a mean over sequences: a micro-batch has its share of it.
     ForwardOptions options;
     options.balance_alpha =
-        static_cast<float>(config.balance_alpha * static_cast<double>(pack.spans.size()) /
-                           static_cast<double>(sequences.size()));
+        static_cast<float>(config.balance_alpha / static_cast<double>(sequences.size()));
     Tape tape;
     const LogProbs logprobs =
         PackLogProbs(rt, &tape, model, pack, config.temperature, options, &report);

@@ -69,7 +69,7 @@ double SeedLoss(const LogProbs& logprobs, double weight) {
 
 struct StepTotals {
   double loss = 0, mtp_loss = 0, balance_loss = 0;  // loss: sum over targets; then means
-  int64_t targets = 0, rows = 0;
+  int64_t targets = 0, rows = 0, sequences = 0;
   std::vector<int64_t> mtp_targets;  // per depth
   std::vector<std::vector<int64_t>> expert_counts;
 };
@@ -165,8 +165,7 @@ class SupervisedRun {
       Throw(ErrorKind::kInvalidArgument,
             fmt::format("{}: step {} has no token to learn", context_.name, result_.steps));
     }
-    for (const PackedRows& pack : packs)
-      Accumulate(pack, static_cast<double>(packs.size()), totals);
+    for (const PackedRows& pack : packs) Accumulate(pack, totals);
     const double learning_rate = config_.schedule.At(result_.steps);
     const double grad_norm = optimizer_.Step(context_.rt, learning_rate);
     model_.ZeroGrad();
@@ -188,6 +187,7 @@ class SupervisedRun {
     for (const PackedRows& pack : packs) {
       totals.rows += static_cast<int64_t>(pack.token_ids.size());
       totals.targets += static_cast<int64_t>(pack.targets.size());
+      totals.sequences += static_cast<int64_t>(pack.spans.size());
       for (int64_t d = 0; d < Depths(); ++d) {
         totals.mtp_targets[static_cast<size_t>(d)] +=
             static_cast<int64_t>(MakeMtpRows(pack, d).targets.size());
@@ -197,11 +197,12 @@ class SupervisedRun {
   }
 
   // Forward and backward of one micro-batch.
-  void Accumulate(const PackedRows& pack, double packs, StepTotals& totals) {
+  void Accumulate(const PackedRows& pack, StepTotals& totals) {
     const Runtime& rt = context_.rt;
     Tape tape;
     ForwardOptions options;
-    options.balance_alpha = static_cast<float>(config_.balance_alpha / packs);
+    options.balance_alpha =
+        static_cast<float>(config_.balance_alpha / static_cast<double>(totals.sequences));
     ForwardReport report;
     report.expert_counts = std::move(totals.expert_counts);
     const Variable hidden = model_.Forward(rt, &tape, AsBatch(pack), options, &report);
