@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "base/error.h"
@@ -42,6 +43,19 @@ void LoadInto(const SafetensorsFile& file, const std::string& name, Tensor& tens
                       ToString(view.shape), ToString(tensor.shape())));
   }
   ConvertToF32(view, tensor.f32());
+}
+
+int64_t StepOf(const SafetensorsFile& file) {
+  const auto found = file.metadata().find("step");
+  const std::string text = found == file.metadata().end() ? "" : found->second;
+  int64_t step = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), step);
+  if (error != std::errc() || end != text.data() + text.size() || step < 0) {
+    Throw(
+        ErrorKind::kCorrupt,
+        fmt::format("{}: the metadata's step \"{}\" is not a number of steps", file.path(), text));
+  }
+  return step;
 }
 
 }  // namespace
@@ -131,11 +145,7 @@ void AdamW::Load(const std::string& path) {
     LoadInto(file, parameters_[i]->name() + ".exp_avg", first_[i]);
     LoadInto(file, parameters_[i]->name() + ".exp_avg_sq", second_[i]);
   }
-  const auto found = file.metadata().find("step");
-  if (found == file.metadata().end()) {
-    Throw(ErrorKind::kCorrupt, path + ": the optimiser's step count is missing from the metadata");
-  }
-  step_ = std::stoll(found->second);
+  step_ = StepOf(file);
 }
 
 }  // namespace reckon

@@ -22,8 +22,10 @@ struct SupervisedConfig {
   double balance_alpha = 0;      // sequence-wise balance loss
   double bias_update_speed = 0;  // gamma of the correction bias
   int64_t validate_every_steps = 0, validation_batches = 8;
-  int64_t max_rows_per_micro_batch = 2048;  // memory against speed; f32 results do not depend on it
-  double time_limit_s = 0;                  // 0: none; else stop once the stage has run this long
+  // Memory against speed. f32 results do not depend on it, but for the last bits where embedding
+  // and head are read twice: tied, or shared with MTP modules (docs/numerics.md).
+  int64_t max_rows_per_micro_batch = 2048;
+  double time_limit_s = 0;  // 0: none; else stop once the stage has run this long
 };
 
 // Reads the loop's keys of a stage object and leaves others to the caller, who calls Finish.
