@@ -135,8 +135,8 @@ int RunGenerate(const GenerateCommand& command, int threads) {
   if (command.json) {
     PrintJson(command, session, prompts, results, seconds);
   } else {
-    for (size_t i = 0; i < results.size(); ++i) {
-      std::printf("%s\n", (streams ? decoder.Finish() : TextOf(session, results[i])).c_str());
+    for (const GenerateResult& result : results) {
+      std::printf("%s\n", (streams ? decoder.Finish() : TextOf(session, result)).c_str());
     }
   }
   ThrowIfInterrupted();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "base/clock.h"
@@ -48,7 +49,7 @@ std::string Bar(int64_t done, int64_t total) {
 }  // namespace
 
 std::string FormatDuration(double seconds) {
-  const int64_t s = static_cast<int64_t>(std::max(seconds, 0.0) + 0.5);
+  const int64_t s = std::llround(std::max(seconds, 0.0));
   if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
   return fmt::format("{}:{:02}", s / 60, s % 60);
 }

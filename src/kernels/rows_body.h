@@ -16,7 +16,7 @@ struct F16 {
 
 inline F16 Set1(float a) {
   F16 r;
-  for (int i = 0; i < kParts; ++i) r.v[i] = VSet1(a);
+  for (Vec& v : r.v) v = VSet1(a);
   return r;
 }
 // Lanes from n on hold `fill`; p is read only where lanes exist.
@@ -97,7 +97,7 @@ inline Vec VExp(Vec x) {
   return VSelectLess(VSet1(88.72f), x, VSet1(__builtin_inff()), p);
 }
 inline F16 Exp(F16 x) {
-  for (int i = 0; i < kParts; ++i) x.v[i] = VExp(x.v[i]);
+  for (Vec& v : x.v) v = VExp(v);
   return x;
 }
 

@@ -219,7 +219,7 @@ Variable Linear(const Runtime& rt, Tape* tape, const Variable& x, Parameter& wei
   Check(bias == nullptr || bias->value().num_elements() == weight.value().dim(0),
         "Linear: one bias an output");
   const std::vector<int64_t> offsets = {0, x.rows()};
-  const Variable y = GroupedForward(rt, x, weight, weight.value().dim(0), offsets);
+  Variable y = GroupedForward(rt, x, weight, weight.value().dim(0), offsets);
   if (bias != nullptr) AddBias(rt, y.value(), *bias);
   if (tape != nullptr) {
     tape->Record([rt, x, y, offsets, &weight, bias] {
@@ -243,7 +243,7 @@ Variable GroupedLinear(const Runtime& rt, Tape* tape, const Variable& x, Paramet
   Check(static_cast<int64_t>(offsets.size()) == weight.value().dim(0) + 1 && offsets.front() == 0 &&
             offsets.back() == x.rows() && std::is_sorted(offsets.begin(), offsets.end()),
         "GroupedLinear: offsets must ascend from 0 to the number of rows, one more than experts");
-  const Variable y = GroupedForward(rt, x, weight, weight.value().dim(1), offsets);
+  Variable y = GroupedForward(rt, x, weight, weight.value().dim(1), offsets);
   if (tape != nullptr) {
     tape->Record([rt, x, y, offsets, &weight] {
       if (y.has_grad()) GroupedBackward(rt, x, y, weight, offsets);

@@ -35,10 +35,9 @@ class Paths {
  private:
   static std::string Resolve(const std::string& folder, const std::string& path,
                              const std::string& key) {
-    const std::string resolved =
-        std::filesystem::path(path).is_absolute() || folder.empty()
-            ? path
-            : (std::filesystem::path(folder) / path).lexically_normal().string();
+    std::string resolved = std::filesystem::path(path).is_absolute() || folder.empty()
+                               ? path
+                               : (std::filesystem::path(folder) / path).lexically_normal().string();
     if (!FileExists(resolved)) {
       Throw(ErrorKind::kNotFound,
             fmt::format("{}: there is no {}; relative paths start from {}", key, resolved,

@@ -186,7 +186,7 @@ class RecipeRun {
     if (!json.contains("vocab_size")) json["vocab_size"] = tokenizer_->vocab_size();
     json["bos_token_id"] = SpecialId("<bos>", "bos_token_id");
     json["eos_token_id"] = SpecialId("<eos>", "eos_token_id");
-    const ModelConfig config = ParseModelConfig(json, recipe_.model_where);
+    ModelConfig config = ParseModelConfig(json, recipe_.model_where);
     if (config.vocab_size < tokenizer_->vocab_size()) {
       Throw(
           ErrorKind::kInvalidArgument,

@@ -11,14 +11,30 @@
 namespace reckon {
 
 // Storage types that occur in checkpoints. Names as in safetensors.
-enum class DType { kF32, kF16, kBF16, kF8E4M3, kF8E5M2, kI8, kU8, kI32, kU32, kI64, kF64, kBool, kI16, kU16, kU64 };
+enum class DType {
+  kF32,
+  kF16,
+  kBF16,
+  kF8E4M3,
+  kF8E5M2,
+  kI8,
+  kU8,
+  kI32,
+  kU32,
+  kI64,
+  kF64,
+  kBool,
+  kI16,
+  kU16,
+  kU64
+};
 
-size_t SizeOf(DType dtype);            // bytes an element
-const char* Name(DType dtype);         // "F32", "BF16", ...
+size_t SizeOf(DType dtype);     // bytes an element
+const char* Name(DType dtype);  // "F32", "BF16", ...
 
 using Shape = std::vector<int64_t>;
-int64_t NumElements(const Shape& shape);      // checked product; throws on overflow or negative
-std::string ToString(const Shape& shape);     // "[2, 3]"
+int64_t NumElements(const Shape& shape);   // checked product; throws on overflow or negative
+std::string ToString(const Shape& shape);  // "[2, 3]"
 
 // A borrowed row-major f32 matrix; row r starts at data + r * row_stride.
 struct Matrix {
