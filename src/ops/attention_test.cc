@@ -169,6 +169,25 @@ TEST_F(CachedAttention, GivesTheSameBitsWholeInChunksAndTokenByToken) {
   }
 }
 
+// A product of a probability and the least negative normal number is flushed to -0, and what
+// follows with weight zero decides the sign: later values of a whole sequence, zeros of a cache.
+TEST_F(CachedAttention, GivesTheSameSignOfAZeroWholeAndTokenByToken) {
+  Sequence sequence = Draw("a");
+  for (float& value : sequence.kv) value = -0x1p-126f;
+  for (const KernelTable* table : KernelTables()) {
+    const Runtime rt{&pool_, table, Precision::kF32};
+    const std::vector<float> whole = Run(rt, {{&sequence, 0, 40, nullptr}});
+    LayerKvCache cache = MakeCache();
+    std::vector<float> stepped;
+    for (int64_t i = 0; i < 40; ++i) {
+      const std::vector<float> out = Run(rt, {{&sequence, i, 1, &cache}});
+      stepped.insert(stepped.end(), out.begin(), out.end());
+    }
+    EXPECT_TRUE(SameBits(whole, stepped)) << table->isa;
+    EXPECT_EQ(whole.back(), 0) << "the case should underflow";
+  }
+}
+
 TEST_F(CachedAttention, GivesTheSameBitsBesideOtherSequences) {
   const Sequence a = Draw("a"), b = Draw("b");
   for (const KernelTable* table : KernelTables()) {

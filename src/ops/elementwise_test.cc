@@ -79,6 +79,7 @@ OperatorCase SwiGluCase(int64_t rows, int64_t n) {
     }
     return out;
   };
+  c.one_reader = true;
   c.roundings = 16;  // an exponential (2 ulp), a division, and up to 8 products and sums
   return c;
 }

@@ -46,6 +46,7 @@ OperatorCase LogProbCase(int64_t rows, int64_t vocab_size, float temperature) {
     }
     return out;
   };
+  c.one_reader = true;
   c.roundings = 24;  // 41 / 16 + 4 sums of exponentials, a logarithm, the scale, two differences
   return c;
 }

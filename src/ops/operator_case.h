@@ -79,6 +79,7 @@ struct OperatorCase {
   std::function<Doubles(const std::vector<Doubles>&)> reference;
   // Roundings to f32 on the longest path to an element of the output or of a gradient.
   double roundings = 0;
+  bool one_reader = false;  // the operator refuses an input that has a gradient already
 
   int64_t rows() const { return parts.back().begin + parts.back().count; }
 };

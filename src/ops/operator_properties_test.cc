@@ -1,6 +1,7 @@
 // What every operator promises, for each of the cases that the tests of this layer instantiate.
 #include <cmath>
 
+#include "base/error.h"
 #include "ops/operator_case.h"
 
 namespace reckon {
@@ -147,6 +148,37 @@ TEST_P(OperatorAnswer, HasTheGradientThatFiniteDifferencesGive) {
   const Outcome outcome = RunAll(rt, c);
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     ExpectNear(outcome.gradients[i], Differences(c, i, seed), c.roundings,
+               "gradient of " + c.inputs[i].name);
+  }
+}
+
+// As if another reader of each variable had given it a gradient of ones.
+TEST_P(OperatorAnswer, HasItsGradientAddedToThatOfOtherReaders) {
+  const OperatorCase& c = GetParam();
+  ThreadPool pool(1);
+  const Runtime rt{&pool, FindKernelTable(Isa::kScalar), Precision::kF32};
+  const RowSpan rows{0, c.rows()};
+  Operands operands = MakeOperands(c, rows, MakeParameters(c));
+  Tape tape;
+  const Variable out = c.run(rt, &tape, operands);
+  const std::vector<float> seed = Seed(rows, out);
+  std::memcpy(out.grad().data, seed.data(), seed.size() * sizeof(float));
+  for (const Variable& input : operands.variables) {
+    if (!input.defined()) continue;
+    const Matrix grad = input.grad();
+    std::fill_n(grad.data, grad.rows * grad.cols, 1.0f);
+  }
+  if (c.one_reader) {
+    EXPECT_THROW(tape.Backward(), Error);
+    return;
+  }
+  tape.Backward();
+  const Outcome alone = RunAll(rt, c);
+  for (size_t i = 0; i < c.inputs.size(); ++i) {
+    if (c.inputs[i].parameter) continue;
+    Doubles want;
+    for (float gradient : alone.gradients[i]) want.push_back(1.0 + gradient);
+    ExpectNear(AsFloats(operands.variables[i].grad()), want, c.roundings + 1,
                "gradient of " + c.inputs[i].name);
   }
 }
