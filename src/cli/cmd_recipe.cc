@@ -85,7 +85,7 @@ void Execute(const RecipeCommand& command, int threads) {
   Json json = ReadJsonFile(command.file);
   if (command.seed >= 0 && json.is_object()) json["seed"] = command.seed;
   const std::string own = std::filesystem::path(command.file).parent_path().string();
-  const Recipe recipe = ParseRecipe(json, command.file, command.data.empty() ? own : command.data);
+  const Recipe recipe = ParseRecipe(json, command.file, own, command.data);
   const std::string out =
       command.out.empty() ? fmt::format("runs/{}-seed{}", recipe.name, recipe.seed) : command.out;
   RunStages(recipe, out, threads, command.json);
@@ -103,7 +103,8 @@ void RegisterRecipe(CLI::App& app, const GlobalOptions& global, int& exit_code) 
   run->add_option("--out", command->out, "Folder to write (default runs/<name>-seed<seed>)");
   run->add_option("--seed", command->seed, "Instead of the recipe's")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 53));
-  run->add_option("--data", command->data, "Folder that the recipe's relative paths start from");
+  run->add_option("--data", command->data,
+                  "Folder that relative paths of texts start from (default: the recipe's)");
   run->add_flag("--json", command->json, "Print summary.json at the end instead of tables");
   run->footer(
       "Examples:\n"
