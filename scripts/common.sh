@@ -2,7 +2,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages="g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev libssl-dev libcli11-dev libpcre2-dev"
-test_packages="libgtest-dev libgmock-dev libbenchmark-dev python3 clang clang-format clang-tidy"
+test_packages="libgtest-dev libgmock-dev libbenchmark-dev python3 clang libclang-rt-14-dev clang-format clang-tidy"
 
 say() { printf '%s\n' "== $*" >&2; }
 

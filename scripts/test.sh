@@ -42,17 +42,14 @@ build_and_test() {
   (build "$preset" all -- "$@") && run_tests "$preset"
 }
 
-clang_build() { (build clang all); }
-
 if [ $quick = 1 ]; then
   phase "g++, release" build_and_test release -DRECKON_TESTS=ON
 else
   phase "format" tools/format.sh --check
   phase "g++ without warnings, tests" build_and_test dev
-  phase "clang++ without warnings" clang_build
-  phase "clang-tidy" tools/tidy.sh
+  phase "clang++ without warnings, threads" build_and_test tsan
   phase "address and undefined behaviour" build_and_test asan-ubsan
-  phase "threads" build_and_test tsan
+  phase "clang-tidy" tools/tidy.sh -p build/tsan
 fi
 
 printf '\n%s' "$table"

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/error.h"
 #include "tasks/catalog.h"
 
@@ -15,11 +18,28 @@ constexpr int kMostDraws = 100000;
 struct Maker {
   const char* name;
   std::unique_ptr<Task> (*make)(ObjectReader&);
+  char commutes = 0;  // the operator whose two operands may change places, if there is one
 };
-constexpr Maker kMakers[] = {{"parity", MakeParity},       {"digit_sum", MakeDigitSum},
-                             {"addition", MakeAddition},   {"sort", MakeSort},
-                             {"countdown", MakeCountdown}, {"op_chain", MakeOpChain},
-                             {"k_hop", MakeKHop},          {"product", MakeProduct}};
+constexpr Maker kMakers[] = {
+    {"parity", MakeParity}, {"digit_sum", MakeDigitSum},  {"addition", MakeAddition, '+'},
+    {"sort", MakeSort},     {"countdown", MakeCountdown}, {"op_chain", MakeOpChain},
+    {"k_hop", MakeKHop},    {"product", MakeProduct, '*'}};
+
+// The prompt with the operands of a commutative operation in ascending order of text, so that
+// "a:12+34=" and "a:34+12=" are one problem.
+std::string Canonical(const Problem& problem) {
+  const auto* maker = std::find_if(std::begin(kMakers), std::end(kMakers),
+                                   [&](const Maker& m) { return problem.task == m.name; });
+  const std::string& prompt = problem.prompt;
+  const size_t begin = prompt.find(':') + 1, end = prompt.size() - 1;
+  if (maker == std::end(kMakers) || maker->commutes == 0) return prompt;
+  const size_t middle = prompt.find(maker->commutes);
+  if (middle == std::string::npos || begin == 0) return prompt;
+  const std::string left = prompt.substr(begin, middle - begin);
+  const std::string right = prompt.substr(middle + 1, end - middle - 1);
+  return prompt.substr(0, begin) + std::min(left, right) + maker->commutes + std::max(left, right) +
+         prompt.substr(end);
+}
 
 // FNV-1a ends with weak low bits; two rounds of multiply and shift spread them.
 uint64_t MixedHash(std::string_view text) {
@@ -62,7 +82,7 @@ std::optional<int64_t> ParseNumber(std::string_view text, int64_t max) {
 }
 
 Split SplitOf(const Problem& problem) {
-  const uint64_t hash = MixedHash(problem.task + "\n" + problem.prompt);
+  const uint64_t hash = MixedHash(problem.task + "\n" + Canonical(problem));
   return hash % 100 < kHeldOutPercent ? Split::kHeldOut : Split::kTrain;
 }
 

@@ -18,13 +18,14 @@ enum class Split { kTrain, kHeldOut };
 
 struct Problem {
   std::string task;       // "digit_sum"
-  std::string prompt;     // what the model reads, e.g. "sum10:4711=" ; equals the canonical problem
+  std::string prompt;     // what the model reads, e.g. "s10:4711="
   std::string reasoning;  // reference chain of thought, without tags
   std::string answer;     // reference answer
 };
 
-// The split is a property of the canonical problem, hash(task, prompt) mod 100 < 10 being held out,
-// so a train and a held-out problem can never coincide, whatever the seeds.
+// The split is a property of the canonical problem (the prompt, with the operands of a sum or a
+// product in order), hash(task, canonical) mod 100 < 10 being held out, so a train and a held-out
+// problem can never coincide, whatever the seeds.
 Split SplitOf(const Problem& problem);
 
 class Task {

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <string>
+#include <tuple>
 
 #include "base/error.h"
 #include "tasks/catalog.h"
@@ -108,6 +110,20 @@ TEST(Tasks, AboutATenthIsHeldOut) {
     held_out += SplitOf(p) == Split::kHeldOut ? 1 : 0;
   }
   EXPECT_NEAR(held_out, 500, 5 * 21.2);  // five standard deviations of a binomial
+}
+
+TEST(Tasks, ASumAndItsMirrorAreOneProblem) {
+  int held_out = 0;
+  for (int a = 1000; a < 1400; ++a) {
+    const std::string x = std::to_string(a), y = std::to_string(7 * a % 8999 + 1000);
+    for (const auto& [task, letter, sign] :
+         {std::tuple{"addition", "a:", "+"}, std::tuple{"product", "m:", "*"}}) {
+      const Split split = SplitOf({task, letter + x + sign + y + "=", "", ""});
+      EXPECT_EQ(split, SplitOf({task, letter + y + sign + x + "=", "", ""})) << x << sign << y;
+      held_out += split == Split::kHeldOut ? 1 : 0;
+    }
+  }
+  EXPECT_NEAR(held_out, 80, 5 * 8.5);  // five standard deviations of a binomial
 }
 
 TEST(Tasks, ChainsAreWhatTheyClaim) {
