@@ -122,7 +122,7 @@ TEST_F(StageFolder, MetricsOfStepsThatAreDoneAgainAreCut) {
   }
   EXPECT_EQ(Metrics(), undisturbed);
   EXPECT_EQ(ReadFile(board), events);
-  MetricsWriter(context_.folder, 0);  // from the start
+  { MetricsWriter from_the_start(context_.folder, 0); }
   EXPECT_EQ(Metrics(), "");
 }
 
