@@ -1,6 +1,6 @@
-// Trains the first stage of a recipe and leaves everything that another program needs to do the same
-// steps: initial/ and model/ (Hugging Face folders), batches.json, settings.json, metrics.jsonl and
-// logits.json. bench/peers/torch_compare_training.py reads them.
+// Trains the first stage of a recipe and leaves everything that another program needs to do the
+// same steps: initial/ and model/ (Hugging Face folders), batches.json, settings.json,
+// metrics.jsonl and logits.json. bench/peers/torch_compare_training.py reads them.
 //
 // The multi-token prediction loss, the balance loss and the bias update are switched off, because
 // transformers has none of them; everything else is as the recipe says.
@@ -68,9 +68,12 @@ Json Settings(const SupervisedConfig& config) {
   Json rates = Json::array();
   for (int64_t step = 0; step < config.steps; ++step) rates.push_back(config.schedule.At(step));
   const AdamWConfig& o = config.optimizer;
-  return {{"learning_rates", rates},         {"beta1", o.beta1},
-          {"beta2", o.beta2},                {"epsilon", o.epsilon},
-          {"weight_decay", o.weight_decay},  {"max_grad_norm", o.max_grad_norm}};
+  return {{"learning_rates", rates},
+          {"beta1", o.beta1},
+          {"beta2", o.beta2},
+          {"epsilon", o.epsilon},
+          {"weight_decay", o.weight_decay},
+          {"max_grad_norm", o.max_grad_norm}};
 }
 
 Json Batches(const ExampleSource& source, int64_t steps) {
