@@ -24,7 +24,7 @@ endif()
 # gcc 12 calls the undefined registers of its own AVX-512 header uninitialised (GCC bug 105593).
 set(avx512_quiet "")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  set(avx512_quiet "-Wno-maybe-uninitialized")
+  set(avx512_quiet "-Wno-maybe-uninitialized;-Wno-uninitialized")
 endif()
 
 # A kernel file is named src/kernels/<what>_<isa>.cc; its suffix chooses the instruction set.
