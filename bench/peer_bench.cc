@@ -4,9 +4,10 @@
 //
 // usage: peer_bench CONFIG.json [--threads N] [--repeat N] [--precision bf16|f32] [--only LIST]
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <numeric>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -187,28 +188,14 @@ void BenchGrpoStep(const Runtime& rt, Model& model, AdamW& optimizer, Json& resu
   result["grpo_update_s"] = update_s;
 }
 
-Options ParseOptions(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    const auto value = [&]() -> std::string {
-      if (i + 1 >= argc) Throw(ErrorKind::kInvalidArgument, flag + " needs a value");
-      return argv[++i];
-    };
-    if (flag == "--threads") {
-      options.threads = std::stoi(value());
-    } else if (flag == "--repeat") {
-      options.repeat = std::stoi(value());
-    } else if (flag == "--precision") {
-      options.precision = value() == "f32" ? Precision::kF32 : Precision::kBF16;
-    } else if (flag == "--only") {
-      options.only = value();
-    } else {
-      options.config = flag;
-    }
-  }
-  if (options.config.empty()) Throw(ErrorKind::kInvalidArgument, "usage: peer_bench CONFIG.json");
-  return options;
+void AddOptions(CLI::App& app, Options& options) {
+  const std::map<std::string, Precision> precisions = {{"f32", Precision::kF32},
+                                                       {"bf16", Precision::kBF16}};
+  app.add_option("config", options.config, "config.json of the model")->required();
+  app.add_option("--threads", options.threads)->check(CLI::Range(1, 4096))->capture_default_str();
+  app.add_option("--repeat", options.repeat)->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--precision", options.precision)->transform(CLI::CheckedTransformer(precisions));
+  app.add_option("--only", options.only, "Of peak,train,generate,grpo")->capture_default_str();
 }
 
 void Run(const Options& options) {
@@ -235,8 +222,12 @@ void Run(const Options& options) {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
+  CLI::App app("Training, sampling and a GRPO step on random weights");
+  reckon::Options options;
+  reckon::AddOptions(app, options);
+  CLI11_PARSE(app, argc, argv);
   try {
-    reckon::Run(reckon::ParseOptions(argc, argv));
+    reckon::Run(options);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "peer_bench: %s\n", error.what());
     return 1;

@@ -7,6 +7,7 @@
 //
 // usage: training_dump RECIPE.json --out FOLDER [--data FOLDER] [--steps 200] [--threads 2]
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
 
@@ -24,25 +25,12 @@ struct Options {
   int threads = 2;
 };
 
-Options ParseOptions(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    if (flag.rfind("--", 0) != 0) {
-      options.recipe = flag;
-      continue;
-    }
-    if (i + 1 >= argc) Throw(ErrorKind::kInvalidArgument, flag + " needs a value");
-    const std::string value = argv[++i];
-    if (flag == "--out") options.out = value;
-    if (flag == "--data") options.data = value;
-    if (flag == "--steps") options.steps = std::stoll(value);
-    if (flag == "--threads") options.threads = std::stoi(value);
-  }
-  if (options.recipe.empty() || options.out.empty()) {
-    Throw(ErrorKind::kInvalidArgument, "usage: training_dump RECIPE.json --out FOLDER");
-  }
-  return options;
+void AddOptions(CLI::App& app, Options& options) {
+  app.add_option("recipe", options.recipe)->required();
+  app.add_option("--out", options.out, "Folder to write")->required();
+  app.add_option("--data", options.data, "Folder of the texts (default: the recipe's)");
+  app.add_option("--steps", options.steps)->check(CLI::Range(1, 1000000))->capture_default_str();
+  app.add_option("--threads", options.threads)->check(CLI::Range(1, 4096))->capture_default_str();
 }
 
 // The recipe with only its first stage, cut to `steps` and to what transformers can follow.
@@ -131,8 +119,12 @@ void Run(const Options& options) {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
+  CLI::App app("Leaves a run of pre-training for another program to repeat");
+  reckon::Options options;
+  reckon::AddOptions(app, options);
+  CLI11_PARSE(app, argc, argv);
   try {
-    reckon::Run(reckon::ParseOptions(argc, argv));
+    reckon::Run(options);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "training_dump: %s\n", error.what());
     return 1;

@@ -3,7 +3,7 @@
 #
 # usage: tools/tidy.sh [-j N] [-p BUILD] [FILE...]
 #   -j N      processes (default: one a processor)
-#   -p BUILD  folder with compile_commands.json (default: build/clang or build/dev, else a new one)
+#   -p BUILD  folder with compile_commands.json (default: build/tsan or build/dev, else a new one)
 #   FILE...   sources to look at (default: all of src, tests and bench that the build knows)
 # Exit code: 0 nothing found, 1 something was, 2 wrong usage or no clang-tidy.
 set -euo pipefail
@@ -25,7 +25,7 @@ tidy=$(command -v clang-tidy-14 || command -v clang-tidy) || {
   echo "tidy.sh: clang-tidy is missing; scripts/test.sh installs it" >&2
   exit 2
 }
-for folder in build/clang build/dev; do
+for folder in build/tsan build/dev; do
   [ -n "$build" ] || [ ! -f "$folder/compile_commands.json" ] || build=$folder
 done
 if [ -z "$build" ]; then

@@ -7,31 +7,15 @@
 #include <string>
 
 #include "base/error.h"
+#include "model/tiny_model.h"
 #include "ops/elementwise.h"
 #include "ops/log_prob.h"
 
 namespace reckon {
 namespace {
 
-ModelConfig TinyConfig() {
-  ModelConfig config;
-  config.vocab_size = 19;
-  config.hidden_size = 24;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 2;
-  config.intermediate_size = 40;
-  config.moe_intermediate_size = 16;
-  config.q_lora_rank = 12;
-  config.kv_lora_rank = 16;
-  config.qk_nope_head_dim = 8;
-  config.qk_rope_head_dim = 4;
-  config.v_head_dim = 8;
-  config.n_routed_experts = 4;
-  config.num_experts_per_tok = 2;
-  config.n_shared_experts = 1;
-  config.first_k_dense_replace = 1;
-  config.initializer_range = 0.3;  // wide enough that the distributions are far from flat
-  config.max_position_embeddings = 128;
+ModelConfig ConfigWithEnds() {
+  ModelConfig config = TinyConfig();
   config.bos_token_id = 0;
   config.eos_token_id = 1;
   return config;
@@ -80,7 +64,7 @@ void ExpectSame(const std::vector<GenerateResult>& a, const std::vector<Generate
 
 class GenerateTest : public testing::Test {
  protected:
-  GenerateTest() : model_(TinyConfig()) { model_.Initialize(7); }
+  GenerateTest() : model_(ConfigWithEnds()) { model_.Initialize(7); }
   std::vector<GenerateResult> Run(const std::vector<GenerateRequest>& requests, int64_t max_batch,
                                   int64_t prefill_chunk, int threads = 1) {
     const RuntimeOwner runtime(threads);

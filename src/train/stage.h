@@ -26,7 +26,7 @@ using Metrics = std::vector<std::pair<std::string, double>>;  // name, value; un
 
 struct StageProgress {
   std::string stage;
-  int64_t step = 0, total_steps = 0;
+  int64_t step = 0, total_steps = 0;  // total: an estimate where a time limit ends the stage
   double seconds = 0, tokens_per_s = 0;
   const Metrics* metrics = nullptr;
 };

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -271,6 +272,20 @@ TEST_F(Supervised, ValidatesEveryFewStepsOnTheHeldBackPart) {
   StageContext context = Context("until validation");
   RunSupervised(context, model, source_, nullptr, config);
   EXPECT_EQ(MeanLoss(runtime_.get(), model, validation_, 2, 2048), run.result.validation_loss);
+}
+
+TEST_F(Supervised, ExpectsAsManyStepsAsATimeLimitLeavesRoomFor) {
+  SupervisedConfig config = TinyTraining();
+  config.steps = 1000000000;  // the clock would take years to get there
+  config.time_limit_s = 1e6;
+  StageContext context = Context("limited");
+  context.on_step = [&](const StageProgress& p) {
+    // At the rate so far, to the next whole step.
+    const double expected = static_cast<double>(p.step) * config.time_limit_s / p.seconds;
+    EXPECT_NEAR(static_cast<double>(p.total_steps), std::min(expected, 1e9), 1);
+    if (p.step == 2) throw Stop();
+  };
+  EXPECT_THROW(Train(context, config), Stop);
 }
 
 TEST_F(Supervised, MovesTheCorrectionBiasAsAsked) {
