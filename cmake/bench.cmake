@@ -5,7 +5,7 @@ find_package(benchmark REQUIRED)
 file(GLOB kernel_benches CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*/*_bench.cc)
 if(kernel_benches)
   add_executable(kernel_bench ${kernel_benches})
-  target_link_libraries(kernel_bench PRIVATE reckon_core benchmark::benchmark_main)
+  target_link_libraries(kernel_bench PRIVATE reckon_core benchmark::benchmark)
 endif()
 
 file(GLOB programs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.cc)

@@ -19,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 CONFIG = "configs/models/peer-moe-14m.json"
 # PyTorch 2.14.1 with transformers 5.12.1 on two cores of a Zen 4 EPYC, 2026-11-23, its fastest setting.
 RECORDED = {"train_tokens_per_s": 3438.0, "generate_tokens_per_s": 1656.0, "grpo_step_s": 28.3}
+SLOW_BLAS_GFLOPS = 30.0  # on two cores: above what the reference BLAS reaches, below any other
 FIGURES = [("train_tokens_per_s", "training, tokens/s", True, 1.3),
            ("generate_tokens_per_s", "sampling, new tokens/s", True, 5.0),
            ("grpo_step_s", "GRPO step, s", False, 2.0)]
@@ -60,6 +61,10 @@ def main():
         ours.append(run_json(ours_command))
         if theirs_command:
             theirs.append(run_json(theirs_command))
+    if theirs and theirs[0]["f32_gflops"] < SLOW_BLAS_GFLOPS:
+        print(f"compare.py: the peer multiplies f32 matrices at {theirs[0]['f32_gflops']:.0f} GFLOP/s: "
+              "its BLAS is the reference one, so the ratios flatter us; give it libopenblas0-openmp",
+              file=sys.stderr)
     mine = medians(ours)
     peer = medians(theirs) if theirs else RECORDED
     label = "PyTorch, same run" if theirs else "PyTorch, RECORDED (no peer installed)"

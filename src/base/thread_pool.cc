@@ -18,7 +18,9 @@ namespace reckon {
 namespace {
 
 constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040;
-constexpr int kSpins = 2000;  // about 20 microseconds: longer than the gap between two operators
+constexpr int kSpins = 2000;  // some 20 to 40 microseconds: more than the gap between two operators
+constexpr int kTaskBits = 32;
+constexpr uint64_t kTaskMask = (uint64_t{1} << kTaskBits) - 1;
 
 class FlushDenormals {
  public:
@@ -31,8 +33,26 @@ class FlushDenormals {
   unsigned saved_;
 };
 
+template <typename Condition>
+bool SpinUntil(const Condition& condition) {
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (condition()) return true;
+    if (spin % 64 == 63) {
+      sched_yield();
+    } else {
+      _mm_pause();
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
+// How a job is handed out. `ticket` holds the job's number and the tasks of it that nobody has
+// claimed; a task is claimed by taking one off. The caller takes part and waits for claimed tasks
+// only, so a worker that the operating system keeps from running costs nothing. A claim that
+// succeeds proves that the job is the one whose fields were read: the caller writes the next job's
+// fields only when every task of this one has run.
 struct ThreadPool::State {
   using Task = FunctionRef<void(int64_t)>;
 
@@ -40,81 +60,84 @@ struct ThreadPool::State {
   std::mutex mutex;
   std::condition_variable wake;
   bool stop = false;  // under mutex
-
-  // A job: workers see a new generation, then read task and num_tasks, which are written before it.
-  std::atomic<uint64_t> generation{0};
-  const Task* task = nullptr;
-  int64_t num_tasks = 0;
-  std::atomic<int64_t> next{0};
-  std::atomic<int> busy{0};  // workers that have not finished the current generation
   std::atomic<int> sleepers{0};
 
+  std::atomic<uint64_t> ticket{0};  // job << kTaskBits | tasks left to claim
+  std::atomic<const Task*> task{nullptr};
+  std::atomic<int64_t> num_tasks{0};
+  std::atomic<int64_t> unfinished{0};
+
+  std::atomic<bool> failed{false};  // the rest of the job is skipped
   std::mutex error_mutex;
   std::exception_ptr error;
 
+  // Claims and runs tasks until none of the current job is left.
   void RunTasks() {
     for (;;) {
-      const int64_t i = next.fetch_add(1, std::memory_order_relaxed);
-      if (i >= num_tasks) return;
-      try {
-        (*task)(i);
-      } catch (...) {
-        const std::lock_guard<std::mutex> lock(error_mutex);
-        if (!error) error = std::current_exception();
-        next.store(num_tasks, std::memory_order_relaxed);
-      }
+      uint64_t seen = ticket.load(std::memory_order_acquire);
+      const auto left = static_cast<int64_t>(seen & kTaskMask);
+      if (left == 0) return;
+      const Task* job = task.load(std::memory_order_relaxed);
+      const int64_t index = num_tasks.load(std::memory_order_relaxed) - left;
+      if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) continue;
+      if (!failed.load(std::memory_order_relaxed)) RunTask(*job, index);
+      if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished.notify_one();
     }
   }
 
-  // Waits for a generation other than `seen`; false when the pool ends.
-  bool WaitForWork(uint64_t seen) {
-    for (int spin = 0; spin < kSpins; ++spin) {
-      if (generation.load(std::memory_order_acquire) != seen) return true;
-      if (spin % 64 == 63) {
-        sched_yield();
-      } else {
-        _mm_pause();
-      }
+  void RunTask(const Task& job, int64_t index) {
+    try {
+      job(index);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(error_mutex);
+      if (!error) error = std::current_exception();
+      failed.store(true, std::memory_order_relaxed);
     }
+  }
+
+  bool HasWork() const { return (ticket.load(std::memory_order_acquire) & kTaskMask) != 0; }
+
+  // Waits for tasks to claim; false when the pool ends.
+  bool WaitForWork() {
+    if (SpinUntil([&] { return HasWork(); })) return true;
     std::unique_lock<std::mutex> lock(mutex);
     sleepers.fetch_add(1);
-    wake.wait(lock, [&] { return stop || generation.load() != seen; });
+    wake.wait(lock, [&] { return stop || (ticket.load() & kTaskMask) != 0; });
     sleepers.fetch_sub(1);
-    return generation.load() != seen;
+    return !stop;
   }
 
   void Work() {
     const FlushDenormals flush;
-    uint64_t seen = 0;
-    while (WaitForWork(seen)) {
-      seen = generation.load(std::memory_order_acquire);
-      RunTasks();
-      busy.fetch_sub(1, std::memory_order_release);
-    }
+    while (WaitForWork()) RunTasks();
   }
 
   void Run(int64_t count, const Task& job) {
-    task = &job;
-    num_tasks = count;
-    next.store(0, std::memory_order_relaxed);
-    busy.store(static_cast<int>(workers.size()), std::memory_order_relaxed);
-    generation.fetch_add(1);
+    task.store(&job, std::memory_order_relaxed);
+    num_tasks.store(count, std::memory_order_relaxed);
+    unfinished.store(count, std::memory_order_relaxed);
+    failed.store(false, std::memory_order_relaxed);
+    const uint64_t number = ticket.load(std::memory_order_relaxed) >> kTaskBits;
+    ticket.store((number + 1) << kTaskBits | static_cast<uint64_t>(count));
     if (sleepers.load() > 0) {
       const std::lock_guard<std::mutex> lock(mutex);
       wake.notify_all();
     }
     RunTasks();
-    for (int spin = 0; busy.load(std::memory_order_acquire) > 0; ++spin) {
-      if (spin % 64 == 63) {
-        sched_yield();
-      } else {
-        _mm_pause();
-      }
-    }
+    WaitForOthers();
     if (error) {
       std::exception_ptr thrown;
       std::swap(thrown, error);
       std::rethrow_exception(thrown);
+    }
+  }
+
+  // Sleeping hands this core to a worker that was interrupted in the middle of a task.
+  void WaitForOthers() {
+    const auto done = [&] { return unfinished.load(std::memory_order_acquire) == 0; };
+    while (!SpinUntil(done)) {
+      const int64_t left = unfinished.load(std::memory_order_acquire);
+      if (left != 0) unfinished.wait(left, std::memory_order_acquire);
     }
   }
 };
@@ -142,6 +165,7 @@ int ThreadPool::num_threads() const { return static_cast<int>(state_->workers.si
 
 void ThreadPool::ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
   const FlushDenormals flush;
+  Check(num_tasks < static_cast<int64_t>(kTaskMask), "ParallelFor: too many tasks");
   if (state_->workers.empty() || num_tasks <= 1) {
     for (int64_t i = 0; i < num_tasks; ++i) task(i);
     return;

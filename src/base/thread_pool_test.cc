@@ -29,6 +29,19 @@ TEST(ThreadPool, RunsEveryTaskExactlyOnce) {
   }
 }
 
+// Most workers of such a pool are asleep or waiting for a core when a job begins and ends.
+TEST(ThreadPool, RunsManyShortJobsOnMoreThreadsThanCores) {
+  ThreadPool pool(32);
+  for (int64_t job = 0; job < 3000; ++job) {
+    const int64_t tasks = 2 + job % 7;
+    std::vector<int64_t> results(static_cast<size_t>(tasks), -1);
+    pool.ParallelFor(tasks, [&](int64_t i) { results[static_cast<size_t>(i)] = job * 100 + i; });
+    for (int64_t i = 0; i < tasks; ++i) {
+      ASSERT_EQ(results[static_cast<size_t>(i)], job * 100 + i);
+    }
+  }
+}
+
 TEST(ThreadPool, RethrowsAnExceptionAndCanBeUsedAgain) {
   for (int threads : {1, 2, 4}) {
     ThreadPool pool(threads);

@@ -17,7 +17,7 @@ constexpr int64_t kTileCols = kTileVectors * kLanes;
 constexpr int kPanelParts = static_cast<int>(kPanelCols / kTileCols);
 constexpr int kPadRows = 16;  // row stride of the [k][row] copy
 constexpr int64_t kChunkRows = kMaxRows * 8;
-constexpr int64_t kRowStride = kBlockK + 16;  // of the [row][k] copy; padded against cache aliasing
+constexpr int64_t kRowStride = kBlockK + 16;  // of a copy of floats; padded against cache aliasing
 
 // How the inner loop steps through A (elements of the copy) and through a panel (elements of k).
 struct F32Step {
@@ -145,14 +145,22 @@ TileFunction<Step> ChooseTile(int64_t rows) {
   return nullptr;
 }
 
-// Multiplies the copied block of A (rows x k-block) by all panels.
-template <typename Step, int64_t kARow, int64_t kAStep, int64_t kBlockStride>
+// Tiles of a block of rows are as even as can be: a last tile of one or two rows would take as long
+// as one of six, waiting for its few chains.
+inline int64_t TileHeight(int64_t rows) {
+  const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;
+  return (rows + tiles - 1) / tiles;
+}
+
+// Multiplies the copied block of A (rows x k-block) by all panels. The copy of a tile of rows
+// begins `tile_stride` behind the one before.
+template <typename Step, int64_t kARow, int64_t kAStep>
 void MultiplyBlock(const GemmArgs& args, const typename Step::A* copy, int64_t row_begin,
-                   int64_t rows, int64_t k_begin, int64_t steps) {
+                   int64_t rows, int64_t k_begin, int64_t steps, int64_t tile_stride) {
   using B = typename Step::B;
   const bool zero = k_begin == 0 && !args.accumulate;
   const B* b = static_cast<const B*>(args.b) + k_begin / Step::kDepth * Step::kBStep;
-  const int64_t panels = (args.n + kPanelCols - 1) / kPanelCols;
+  const int64_t panels = (args.n + kPanelCols - 1) / kPanelCols, tile_rows = TileHeight(rows);
   int64_t p = 0;
   // Few rows: four panels at once, so that enough independent chains hide the latency.
   if constexpr (kPanelParts == 1) {
@@ -172,10 +180,10 @@ void MultiplyBlock(const GemmArgs& args, const typename Step::A* copy, int64_t r
     for (int part = 0; part < kPanelParts; ++part) {
       const int64_t col = p * kPanelCols + part * kTileCols, left = args.n - col;
       if (left <= 0) break;
-      for (int64_t i = 0; i < rows; i += kMaxRows) {
-        const int64_t height = rows - i < kMaxRows ? rows - i : kMaxRows;
+      for (int64_t i = 0; i < rows; i += tile_rows) {
+        const int64_t height = rows - i < tile_rows ? rows - i : tile_rows;
         ChooseTile<Step, 1, kARow, kAStep>(height)(
-            copy + i / kMaxRows * kBlockStride, b + p * args.b_panel_stride + part * Step::kBPart,
+            copy + i / tile_rows * tile_stride, b + p * args.b_panel_stride + part * Step::kBPart,
             0, steps, args.c + (row_begin + i) * args.c_row_stride + col, args.c_row_stride, &left,
             zero);
       }
@@ -203,7 +211,7 @@ void GemmLoop(const GemmArgs& args) {
   using A = typename Gemm::A;
   constexpr int64_t kSteps = Gemm::kStepsPerBlock;
   constexpr int64_t kStride = kSteps + 16;
-  constexpr int64_t kRowBlock = kMaxRows * kStride, kColBlock = kSteps * kPadRows;
+  constexpr int64_t kColBlock = kSteps * kPadRows, kRowBlock = kMaxRows * kStride;
   constexpr int64_t kBuffer = 8 * (kRowBlock > kColBlock ? kRowBlock : kColBlock);
   alignas(64) A copy[kBuffer];
   if (args.k == 0 && !args.accumulate) {
@@ -217,18 +225,18 @@ void GemmLoop(const GemmArgs& args) {
     for (int64_t row = 0; row < args.m; row += kChunkRows) {
       const int64_t rows = args.m - row < kChunkRows ? args.m - row : kChunkRows;
       const float* a = args.a + row * args.a_row_stride + k * args.a_col_stride;
+      const int64_t tile_rows = TileHeight(rows);
       if (args.a_row_stride == 1 && args.a_col_stride != 1) {
-        for (int64_t i = 0; i < rows; i += kMaxRows) {
-          Gemm::CopyCols(a + i, args.a_col_stride, rows - i < kMaxRows ? rows - i : kMaxRows, count,
-                         copy + i / kMaxRows * kColBlock);
+        for (int64_t i = 0; i < rows; i += tile_rows) {
+          Gemm::CopyCols(a + i, args.a_col_stride, rows - i < tile_rows ? rows - i : tile_rows,
+                         count, copy + i / tile_rows * kColBlock);
         }
-        MultiplyBlock<Gemm, 1, kPadRows, kColBlock>(args, copy, row, rows, k, steps);
+        MultiplyBlock<Gemm, 1, kPadRows>(args, copy, row, rows, k, steps, kColBlock);
       } else {
         for (int64_t i = 0; i < rows; ++i) {
-          Gemm::CopyRow(a + i * args.a_row_stride, count,
-                        copy + i / kMaxRows * kRowBlock + i % kMaxRows * kStride);
+          Gemm::CopyRow(a + i * args.a_row_stride, count, copy + i * kStride);
         }
-        MultiplyBlock<Gemm, kStride, 1, kRowBlock>(args, copy, row, rows, k, steps);
+        MultiplyBlock<Gemm, kStride, 1>(args, copy, row, rows, k, steps, tile_rows * kStride);
       }
     }
   }

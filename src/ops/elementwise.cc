@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -51,8 +52,9 @@ void NormBackward(const Runtime& rt, const Variable& x, int64_t col_begin, const
 void RotateRow(const Runtime& rt, const RopeTable& table, int64_t row, float sign,
                int64_t num_heads, int64_t head_dim, const float* from, float* to) {
   const int64_t half = table.cos.dim(1), keep = head_dim - 2 * half;
-  const float* cos = table.cos.f32() + row * half;
-  const float* sin = table.sin.f32() + row * half;
+  const int64_t at = table.index[static_cast<size_t>(row)] * half;
+  const float* cos = table.cos.f32() + at;
+  const float* sin = table.sin.f32() + at;
   const auto rotate =
       table.interleaved ? rt.kernels->rope_interleaved : rt.kernels->rope_half_split;
   for (int64_t h = 0; h < num_heads; ++h) {
@@ -226,20 +228,28 @@ Variable GatherRows(const Runtime& rt, Tape* tape, const Variable& x,
 
 RopeTable MakeRopeTable(const Runtime& rt, std::span<const int32_t> positions,
                         std::span<const float> inv_freq, float scale, bool interleaved) {
-  const int64_t rows = static_cast<int64_t>(positions.size());
   const int64_t half = static_cast<int64_t>(inv_freq.size());
+  // Sequences of a batch share most of their positions.
+  std::vector<int32_t> distinct(positions.begin(), positions.end());
+  std::sort(distinct.begin(), distinct.end());
+  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+  const int64_t count = static_cast<int64_t>(distinct.size());
   RopeTable table;
   table.interleaved = interleaved;
-  table.cos = Tensor(DType::kF32, {rows, half});
-  table.sin = Tensor(DType::kF32, {rows, half});
+  table.cos = Tensor(DType::kF32, {count, half});
+  table.sin = Tensor(DType::kF32, {count, half});
+  for (int32_t position : positions) {
+    const auto place = std::lower_bound(distinct.begin(), distinct.end(), position);
+    table.index.push_back(place - distinct.begin());
+  }
   float* cos = table.cos.f32();
   float* sin = table.sin.f32();
   // The sine of a double costs as much as some twenty elementwise operations.
-  ForRowBlocks(rt, rows, 20 * half, [&](int64_t begin, int64_t end) {
+  ForRowBlocks(rt, count, 20 * half, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t i = 0; i < half; ++i) {
-        const float angle = static_cast<float>(positions[static_cast<size_t>(r)]) *
-                            inv_freq[static_cast<size_t>(i)];
+        const float angle =
+            static_cast<float>(distinct[static_cast<size_t>(r)]) * inv_freq[static_cast<size_t>(i)];
         double s = 0, c = 0;
         SinCos(static_cast<double>(angle), &s, &c);
         cos[r * half + i] = static_cast<float>(c) * scale;
@@ -253,7 +263,7 @@ RopeTable MakeRopeTable(const Runtime& rt, std::span<const int32_t> positions,
 Variable Rope(const Runtime& rt, Tape* tape, const Variable& x, int64_t col_begin,
               int64_t num_heads, int64_t head_dim, std::shared_ptr<const RopeTable> table) {
   const int64_t cols = num_heads * head_dim;
-  Check(col_begin + cols <= x.cols() && table->cos.dim(0) == x.rows() &&
+  Check(col_begin + cols <= x.cols() && static_cast<int64_t>(table->index.size()) == x.rows() &&
             2 * table->cos.dim(1) <= head_dim,
         "Rope: columns or positions do not fit the input");
   Variable y(x.rows(), cols);

@@ -33,9 +33,11 @@ Variable ConcatColumns(const Runtime& rt, Tape* tape, const Variable& x, const V
 Variable GatherRows(const Runtime& rt, Tape* tape, const Variable& x,
                     const std::vector<int64_t>& indices);
 
-// cos and sin of float32(position * inv_freq), scaled: [positions, half].
+// cos and sin of float32(position * inv_freq), scaled: [distinct positions, half], and which of
+// these rows a row of the batch takes.
 struct RopeTable {
   Tensor cos, sin;
+  std::vector<int64_t> index;  // [rows]
   bool interleaved = true;  // pairs (2i, 2i+1) as DeepSeek; else (i, i + half) as Qwen2 and Llama
 };
 // positions [rows], inv_freq [half]; `scale` multiplies cos and sin (YaRN's mscale ratio).

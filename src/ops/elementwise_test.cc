@@ -221,6 +221,23 @@ TEST_F(Elementwise, TurnsByAQuarterAtTheAngleOfAQuarter) {
   EXPECT_NEAR(y.value().row(0)[1], 6, 8 * 0x1p-22);
 }
 
+TEST_F(Elementwise, TurnsARowByItsPositionWhateverStandsBesideIt) {
+  const std::vector<int32_t> positions = {7, 0, 7, 3, 0};
+  const std::vector<float> inv_freq = {1.0f, 0.1f};
+  const auto together =
+      std::make_shared<RopeTable>(MakeRopeTable(rt_, positions, inv_freq, 1, true));
+  const Variable x = AsVariable(1, {1, 2, 3, 4});
+  Variable rows(5, 4);
+  for (int64_t r = 0; r < 5; ++r) std::memcpy(rows.value().row(r), x.value().data, 16);
+  const Variable turned = Rope(rt_, nullptr, rows, 0, 1, 4, together);
+  for (size_t r = 0; r < positions.size(); ++r) {
+    const auto alone = std::make_shared<RopeTable>(
+        MakeRopeTable(rt_, std::span(positions).subspan(r, 1), inv_freq, 1, true));
+    const Variable y = Rope(rt_, nullptr, x, 0, 1, 4, alone);
+    EXPECT_EQ(std::memcmp(turned.value().row(static_cast<int64_t>(r)), y.value().data, 16), 0) << r;
+  }
+}
+
 TEST_F(Elementwise, NamesTheTokenOutsideTheVocabulary) {
   const std::vector<int32_t> above = {0, 5}, below = {-1};
   try {
