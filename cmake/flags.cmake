@@ -27,20 +27,26 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(avx512_quiet "-Wno-maybe-uninitialized;-Wno-uninitialized")
 endif()
 
+# clang's check of indirect calls would put type information, weak symbols, into the kernels.
+set(kernel_quiet "")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND RECKON_SANITIZE MATCHES "undefined")
+  set(kernel_quiet "-fno-sanitize=function")
+endif()
+
 # A kernel file is named src/kernels/<what>_<isa>.cc; its suffix chooses the instruction set.
 function(reckon_kernel_flags)
   foreach(source ${ARGN})
     if(source MATCHES "/src/kernels/.*_scalar\\.cc$")
-      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3;-fno-exceptions")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3;-fno-exceptions;${kernel_quiet}")
     elseif(source MATCHES "/src/kernels/.*_avx2\\.cc$")
       set_source_files_properties(${source} PROPERTIES
-        COMPILE_OPTIONS "-O3;-fno-exceptions;-mavx2;-mfma;-mf16c")
+        COMPILE_OPTIONS "-O3;-fno-exceptions;${kernel_quiet};-mavx2;-mfma;-mf16c")
     elseif(source MATCHES "/src/kernels/.*_avx512bf16\\.cc$")
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
-        "-O3;-fno-exceptions;-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mprefer-vector-width=512;${avx512_quiet}")
+        "-O3;-fno-exceptions;${kernel_quiet};-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mprefer-vector-width=512;${avx512_quiet}")
     elseif(source MATCHES "/src/kernels/.*_avx512\\.cc$")
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
-        "-O3;-fno-exceptions;-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512;${avx512_quiet}")
+        "-O3;-fno-exceptions;${kernel_quiet};-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512;${avx512_quiet}")
     endif()
   endforeach()
 endfunction()

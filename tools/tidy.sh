@@ -47,7 +47,7 @@ fi
 # One file; prints only what is wrong. -Wno-...: the flags may be g++'s.
 check() {
   local checks=() found
-  [[ $1 != *_test.cc ]] || checks=(--checks=-clang-analyzer-*)
+  [[ $1 != *_test.cc && $1 != *_bench.cc ]] || checks=(--checks=-clang-analyzer-*)
   found=$("$tidy" -p "$build" --quiet --extra-arg=-Wno-unknown-warning-option "${checks[@]}" "$1" \
     2>/dev/null) && return
   printf '%s\n' "${found:-$1: clang-tidy cannot read it}"
