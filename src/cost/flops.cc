@@ -7,6 +7,9 @@ namespace {
 int64_t AttentionWeights(const ModelConfig& c) {
   const int64_t heads = c.num_attention_heads;
   const int64_t query = heads * c.qk_head_dim();
+  if (!c.uses_mla()) {
+    return 2 * c.hidden_size * (query + c.num_key_value_heads * c.head_dim);
+  }
   const int64_t q =
       c.q_lora_rank > 0 ? c.q_lora_rank * (c.hidden_size + query) : c.hidden_size * query;
   const int64_t kv_a = c.hidden_size * (c.kv_lora_rank + c.qk_rope_head_dim);
@@ -14,9 +17,13 @@ int64_t AttentionWeights(const ModelConfig& c) {
   return q + kv_a + kv_b + heads * c.v_head_dim * c.hidden_size;
 }
 
-// RMSNorm weights of a layer: two of the residual stream, one or two of the latents.
-int64_t NormWeights(const ModelConfig& c) {
-  return 2 * c.hidden_size + c.kv_lora_rank + c.q_lora_rank;
+// The vectors of a layer: norms, two of the residual stream and one or two of the latents; biases.
+int64_t VectorWeights(const ModelConfig& c) {
+  int64_t count = 2 * c.hidden_size + c.kv_lora_rank + c.q_lora_rank;
+  if (c.attention_bias) {
+    count += (c.num_attention_heads + 2 * c.num_key_value_heads) * c.head_dim;
+  }
+  return count + (c.attention_o_bias ? c.hidden_size : 0);
 }
 
 int64_t MlpWeights(const ModelConfig& c, int64_t intermediate) {
@@ -37,7 +44,7 @@ int64_t MtpWeights(const ModelConfig& c, bool active_only) {
 }
 
 double PairFlops(const ModelConfig& c) {
-  return 2.0 * static_cast<double>(c.num_attention_heads * (c.qk_head_dim() + c.v_head_dim));
+  return 2.0 * static_cast<double>(c.num_attention_heads * (c.qk_head_dim() + c.value_head_dim()));
 }
 
 Flops Scaled(const Flops& f, double factor) {
@@ -70,12 +77,12 @@ ParameterCount CountParameters(const ModelConfig& c) {
   count.total = count.embedding + (c.tie_word_embeddings ? 0 : head) + c.hidden_size;
   count.active = head;
   for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
-    count.total += AttentionWeights(c) + FeedForwardWeights(c, layer, false) + NormWeights(c);
+    count.total += AttentionWeights(c) + FeedForwardWeights(c, layer, false) + VectorWeights(c);
     count.active += AttentionWeights(c) + FeedForwardWeights(c, layer, true);
   }
   // enorm, hnorm and shared_head.norm beside the block's own norms.
   count.mtp_total =
-      c.num_nextn_predict_layers * (MtpWeights(c, false) + NormWeights(c) + 3 * c.hidden_size);
+      c.num_nextn_predict_layers * (MtpWeights(c, false) + VectorWeights(c) + 3 * c.hidden_size);
   return count;
 }
 

@@ -40,14 +40,21 @@ int64_t TokenId(ObjectReader& reader, const char* key, int64_t vocab_size) {
   Throw(ErrorKind::kInvalidArgument, where + ": " + message);
 }
 
-void CheckRope(const ModelConfig& c, const std::string& where) {
-  if (c.qk_rope_head_dim % 2 != 0) {
-    Refuse(where, fmt::format("qk_rope_head_dim is {}, must be even", c.qk_rope_head_dim));
+void CheckHeads(const ModelConfig& c, const std::string& where) {
+  if (c.rope_dim() % 2 != 0) {
+    Refuse(where, fmt::format("{} is {}, must be even",
+                              c.uses_mla() ? "qk_rope_head_dim" : "head_dim", c.rope_dim()));
   }
-  if (c.qk_head_dim() > 4096 || c.v_head_dim > 4096) {
-    Refuse(where, fmt::format("qk_nope_head_dim {} + qk_rope_head_dim {}, v_head_dim {}: a head of "
-                              "more than 4096 dimensions is not supported",
-                              c.qk_nope_head_dim, c.qk_rope_head_dim, c.v_head_dim));
+  if (c.qk_head_dim() > 4096 || c.value_head_dim() > 4096) {
+    const std::string sizes =
+        c.uses_mla() ? fmt::format("qk_nope_head_dim {} + qk_rope_head_dim {}, v_head_dim {}",
+                                   c.qk_nope_head_dim, c.qk_rope_head_dim, c.v_head_dim)
+                     : fmt::format("head_dim {}", c.head_dim);
+    Refuse(where, sizes + ": a head of more than 4096 dimensions is not supported");
+  }
+  if (!c.uses_mla() && c.num_attention_heads % c.num_key_value_heads != 0) {
+    Refuse(where, fmt::format("num_attention_heads {} is not a multiple of num_key_value_heads {}",
+                              c.num_attention_heads, c.num_key_value_heads));
   }
 }
 
@@ -68,6 +75,23 @@ void CheckExperts(const ModelConfig& c, const std::string& where) {
   }
 }
 
+void ParseYarn(ObjectReader& scaling, RopeScaling& s) {
+  s.beta_fast = scaling.Number("beta_fast", 1e-6, 1e6, 32.0);
+  s.beta_slow = scaling.Number("beta_slow", 1e-6, 1e6, 1.0);
+  s.mscale = scaling.Number("mscale", 0, 100, 1.0);
+  s.mscale_all_dim = scaling.Number("mscale_all_dim", 0, 100, 0.0);
+}
+
+void ParseLlama3(ObjectReader& scaling, RopeScaling& s) {
+  s.low_freq_factor = scaling.Number("low_freq_factor", 1e-6, 1e6);
+  s.high_freq_factor = scaling.Number("high_freq_factor", 1e-6, 1e6);
+  if (s.high_freq_factor <= s.low_freq_factor) {
+    Throw(ErrorKind::kInvalidArgument,
+          fmt::format("{}: {} must be above low_freq_factor {}", scaling.PathOf("high_freq_factor"),
+                      s.high_freq_factor, s.low_freq_factor));
+  }
+}
+
 std::optional<RopeScaling> ParseRopeScaling(ObjectReader& reader, const std::string& key) {
   const Json* json = reader.Find(key);
   if (json == nullptr || json->is_null()) return {};
@@ -75,31 +99,26 @@ std::optional<RopeScaling> ParseRopeScaling(ObjectReader& reader, const std::str
   const char* type_key = scaling.Has("rope_type") ? "rope_type" : "type";
   const std::string type = scaling.String(type_key, "default");
   if (type == "default") return {};
-  if (type != "yarn") {
-    Throw(ErrorKind::kUnsupported, fmt::format("{}: \"{}\" is not supported, only \"yarn\"",
-                                               scaling.PathOf(type_key), type));
-  }
   RopeScaling s;
+  if (type == "yarn") {
+    ParseYarn(scaling, s);
+  } else if (type == "llama3") {
+    s.type = RopeType::kLlama3;
+    ParseLlama3(scaling, s);
+  } else if (type == "linear") {
+    s.type = RopeType::kLinear;
+  } else {
+    Throw(ErrorKind::kUnsupported,
+          fmt::format("{}: \"{}\" is not supported, only \"yarn\", \"llama3\" and \"linear\"",
+                      scaling.PathOf(type_key), type));
+  }
   s.factor = scaling.Number("factor", 1, 1e6);
-  s.beta_fast = scaling.Number("beta_fast", 1e-6, 1e6, 32.0);
-  s.beta_slow = scaling.Number("beta_slow", 1e-6, 1e6, 1.0);
-  s.mscale = scaling.Number("mscale", 0, 100, 1.0);
-  s.mscale_all_dim = scaling.Number("mscale_all_dim", 0, 100, 0.0);
   s.original_max_position_embeddings =
       scaling.Int("original_max_position_embeddings", 1, 1 << 30, 4096);
   return s;
 }
 
-void ParseAttention(ObjectReader& reader, ModelConfig& c) {
-  c.num_attention_heads = Size(reader, "num_attention_heads");
-  c.q_lora_rank = NullableSize(reader, "q_lora_rank");
-  c.kv_lora_rank = Size(reader, "kv_lora_rank");
-  c.qk_nope_head_dim = Size(reader, "qk_nope_head_dim");
-  c.qk_rope_head_dim = Size(reader, "qk_rope_head_dim");
-  c.v_head_dim = Size(reader, "v_head_dim");
-  if (reader.Bool("attention_bias", false)) {
-    Throw(ErrorKind::kUnsupported, reader.PathOf("attention_bias") + ": true is not supported");
-  }
+void ParseRope(ObjectReader& reader, ModelConfig& c) {
   c.rope_scaling = ParseRopeScaling(reader, "rope_scaling");
   if (const Json* parameters = reader.Find("rope_parameters");
       parameters != nullptr && !parameters->is_null()) {
@@ -110,21 +129,84 @@ void ParseAttention(ObjectReader& reader, ModelConfig& c) {
   c.rope_theta = reader.Number("rope_theta", 1.0001, 1e12, c.rope_theta);
 }
 
+void RefuseTrue(ObjectReader& reader, const char* key) {
+  if (!reader.Bool(key, false)) return;
+  Throw(ErrorKind::kUnsupported, reader.PathOf(key) + ": true is not supported");
+}
+
+void ParseLatentAttention(ObjectReader& reader, ModelConfig& c) {
+  c.q_lora_rank = NullableSize(reader, "q_lora_rank");
+  c.kv_lora_rank = Size(reader, "kv_lora_rank");
+  c.qk_nope_head_dim = Size(reader, "qk_nope_head_dim");
+  c.qk_rope_head_dim = Size(reader, "qk_rope_head_dim");
+  c.v_head_dim = Size(reader, "v_head_dim");
+  RefuseTrue(reader, "attention_bias");
+}
+
+void ParseGroupedAttention(ObjectReader& reader, ModelConfig& c) {
+  c.num_key_value_heads = Size(reader, "num_key_value_heads", c.num_attention_heads);
+  const Json* head_dim = reader.Find("head_dim");
+  if (head_dim != nullptr && !head_dim->is_null()) {
+    c.head_dim = Size(reader, "head_dim");
+  } else if (c.hidden_size % c.num_attention_heads == 0) {
+    c.head_dim = c.hidden_size / c.num_attention_heads;
+  } else {
+    Throw(ErrorKind::kInvalidArgument,
+          fmt::format("{}: hidden_size {} is not a multiple of num_attention_heads {}, and no "
+                      "head_dim is given",
+                      reader.PathOf("hidden_size"), c.hidden_size, c.num_attention_heads));
+  }
+  const bool qwen2 = c.model_type == "qwen2";
+  c.attention_bias = reader.Bool("attention_bias", qwen2);
+  c.attention_o_bias = c.attention_bias && !qwen2;
+  RefuseTrue(reader, "mlp_bias");
+  RefuseTrue(reader, "use_sliding_window");
+  RefuseTrue(reader, "use_mrope");
+}
+
+// deepseek_v3 scores by sigmoid and chooses by noaux_tc; deepseek_v2 by softmax and one of two.
+void ParseRouter(ObjectReader& reader, ModelConfig& c) {
+  const bool v3 = c.model_type == "deepseek_v3";
+  c.norm_topk_prob = reader.Bool("norm_topk_prob", v3);
+  if (v3) {
+    reader.Choice("scoring_func", {"sigmoid"}, "sigmoid");
+    reader.Choice("topk_method", {"noaux_tc"}, "noaux_tc");
+    return;
+  }
+  reader.Choice("scoring_func", {"softmax"}, "softmax");
+  c.scoring_func = ScoringFunc::kSoftmax;
+  const std::string method =
+      reader.Choice("topk_method", {"greedy", "group_limited_greedy"}, "greedy");
+  c.topk_method = method == "greedy" ? TopkMethod::kGreedy : TopkMethod::kGroupLimitedGreedy;
+}
+
 void ParseExperts(ObjectReader& reader, ModelConfig& c) {
   c.n_routed_experts = NullableSize(reader, "n_routed_experts");
   c.first_k_dense_replace = reader.Int("first_k_dense_replace", 0, kMaxSize, 0);
-  c.intermediate_size = Size(reader, "intermediate_size");
+  if (c.model_type == "deepseek_v2") c.topk_method = TopkMethod::kGreedy;
   if (c.n_routed_experts == 0) return;
   c.num_experts_per_tok = Size(reader, "num_experts_per_tok");
   c.moe_intermediate_size = Size(reader, "moe_intermediate_size");
   c.n_shared_experts = NullableSize(reader, "n_shared_experts");
-  c.n_group = Size(reader, "n_group", 1);
-  c.topk_group = Size(reader, "topk_group", 1);
+  c.n_group =
+      reader.Has("n_group") && !reader.Find("n_group")->is_null() ? Size(reader, "n_group") : 1;
+  c.topk_group = reader.Has("topk_group") && !reader.Find("topk_group")->is_null()
+                     ? Size(reader, "topk_group")
+                     : 1;
   c.moe_layer_freq = Size(reader, "moe_layer_freq", 1);
   c.routed_scaling_factor = reader.Number("routed_scaling_factor", 1e-6, 1e6, 1.0);
-  c.norm_topk_prob = reader.Bool("norm_topk_prob", true);
-  reader.Choice("scoring_func", {"sigmoid"}, "sigmoid");
-  reader.Choice("topk_method", {"noaux_tc"}, "noaux_tc");
+  ParseRouter(reader, c);
+}
+
+void ParseFamily(ObjectReader& reader, const std::string& where, ModelConfig& c) {
+  c.model_type = reader.String("model_type");
+  if (!c.uses_mla() && c.model_type != "qwen2" && c.model_type != "llama") {
+    Throw(
+        ErrorKind::kUnsupported,
+        fmt::format("{}: model_type \"{}\" is not supported, only deepseek_v2, deepseek_v3, qwen2 "
+                    "and llama",
+                    where, c.model_type));
+  }
 }
 
 }  // namespace
@@ -132,18 +214,20 @@ void ParseExperts(ObjectReader& reader, ModelConfig& c) {
 ModelConfig ParseModelConfig(const Json& json, const std::string& where) {
   ObjectReader reader(json, where);
   ModelConfig c;
-  c.model_type = reader.String("model_type");
-  if (c.model_type != "deepseek_v3") {
-    Throw(ErrorKind::kUnsupported,
-          fmt::format("{}: model_type \"{}\" is not supported, only \"deepseek_v3\"", where,
-                      c.model_type));
-  }
+  ParseFamily(reader, where, c);
   c.vocab_size = Size(reader, "vocab_size");
   c.hidden_size = Size(reader, "hidden_size");
   c.num_hidden_layers = reader.Int("num_hidden_layers", 1, 10000);
-  ParseAttention(reader, c);
-  ParseExperts(reader, c);
-  c.num_nextn_predict_layers = reader.Int("num_nextn_predict_layers", 0, 16, 0);
+  c.num_attention_heads = Size(reader, "num_attention_heads");
+  c.intermediate_size = Size(reader, "intermediate_size");
+  ParseRope(reader, c);
+  if (c.uses_mla()) {
+    ParseLatentAttention(reader, c);
+    ParseExperts(reader, c);
+    c.num_nextn_predict_layers = reader.Int("num_nextn_predict_layers", 0, 16, 0);
+  } else {
+    ParseGroupedAttention(reader, c);
+  }
   c.rms_norm_eps = reader.Number("rms_norm_eps", 0, 1, 1e-6);
   c.initializer_range = reader.Number("initializer_range", 0, 10, 0.02);
   c.max_position_embeddings = reader.Int("max_position_embeddings", 1, int64_t{1} << 30, 4096);
@@ -151,62 +235,106 @@ ModelConfig ParseModelConfig(const Json& json, const std::string& where) {
   c.bos_token_id = TokenId(reader, "bos_token_id", c.vocab_size);
   c.eos_token_id = TokenId(reader, "eos_token_id", c.vocab_size);
   reader.Choice("hidden_act", {"silu"}, "silu");
-  CheckRope(c, where);
+  CheckHeads(c, where);
   CheckExperts(c, where);
   return c;
 }
 
+namespace {
+
+Json RopeJson(const ModelConfig& c) {
+  if (!c.rope_scaling) return {};
+  const RopeScaling& s = *c.rope_scaling;
+  Json json = {{"factor", s.factor},
+               {"original_max_position_embeddings", s.original_max_position_embeddings}};
+  if (s.type == RopeType::kLinear) {
+    json["rope_type"] = "linear";
+  } else if (s.type == RopeType::kLlama3) {
+    json["rope_type"] = "llama3";
+    json["low_freq_factor"] = s.low_freq_factor;
+    json["high_freq_factor"] = s.high_freq_factor;
+  } else {
+    json["type"] = "yarn";
+    json["beta_fast"] = s.beta_fast;
+    json["beta_slow"] = s.beta_slow;
+    json["mscale"] = s.mscale;
+    json["mscale_all_dim"] = s.mscale_all_dim;
+  }
+  return json;
+}
+
+const char* TopkMethodName(TopkMethod method) {
+  switch (method) {
+    case TopkMethod::kGreedy:
+      return "greedy";
+    case TopkMethod::kGroupLimitedGreedy:
+      return "group_limited_greedy";
+    case TopkMethod::kNoauxTc:
+      return "noaux_tc";
+  }
+  return "";
+}
+
+Json OrNull(int64_t value, int64_t none) { return value == none ? Json() : Json(value); }
+
+void AddDeepSeek(const ModelConfig& c, Json& json) {
+  const bool v3 = c.model_type == "deepseek_v3";
+  json["architectures"] = {v3 ? "DeepseekV3ForCausalLM" : "DeepseekV2ForCausalLM"};
+  json["attention_bias"] = false;
+  json["num_key_value_heads"] = c.num_attention_heads;
+  json["q_lora_rank"] = OrNull(c.q_lora_rank, 0);
+  json["kv_lora_rank"] = c.kv_lora_rank;
+  json["qk_nope_head_dim"] = c.qk_nope_head_dim;
+  json["qk_rope_head_dim"] = c.qk_rope_head_dim;
+  json["v_head_dim"] = c.v_head_dim;
+  json["first_k_dense_replace"] = c.first_k_dense_replace;
+  json["moe_intermediate_size"] = c.moe_intermediate_size;
+  json["moe_layer_freq"] = c.moe_layer_freq;
+  json["n_group"] = c.n_group;
+  json["topk_group"] = c.topk_group;
+  json["n_routed_experts"] = OrNull(c.n_routed_experts, 0);
+  json["n_shared_experts"] = OrNull(c.n_shared_experts, 0);
+  json["num_experts_per_tok"] = c.num_experts_per_tok;
+  json["norm_topk_prob"] = c.norm_topk_prob;
+  json["routed_scaling_factor"] = c.routed_scaling_factor;
+  json["scoring_func"] = c.scoring_func == ScoringFunc::kSigmoid ? "sigmoid" : "softmax";
+  json["topk_method"] = TopkMethodName(c.topk_method);
+  if (v3) json["num_nextn_predict_layers"] = c.num_nextn_predict_layers;
+}
+
+void AddGrouped(const ModelConfig& c, Json& json) {
+  const bool qwen2 = c.model_type == "qwen2";
+  json["architectures"] = {qwen2 ? "Qwen2ForCausalLM" : "LlamaForCausalLM"};
+  json["num_key_value_heads"] = c.num_key_value_heads;
+  json["head_dim"] = c.head_dim;
+  if (!qwen2) {
+    json["attention_bias"] = c.attention_bias;
+    json["mlp_bias"] = false;
+  }
+}
+
+}  // namespace
+
 Json ToJson(const ModelConfig& c) {
-  Json json = {{"architectures", {"DeepseekV3ForCausalLM"}},
-               {"attention_bias", false},
-               {"attention_dropout", 0.0},
-               {"bos_token_id", c.bos_token_id < 0 ? Json() : Json(c.bos_token_id)},
-               {"eos_token_id", c.eos_token_id < 0 ? Json() : Json(c.eos_token_id)},
-               {"first_k_dense_replace", c.first_k_dense_replace},
+  Json json = {{"attention_dropout", 0.0},
+               {"bos_token_id", OrNull(c.bos_token_id, -1)},
+               {"eos_token_id", OrNull(c.eos_token_id, -1)},
                {"hidden_act", "silu"},
                {"hidden_size", c.hidden_size},
                {"initializer_range", c.initializer_range},
                {"intermediate_size", c.intermediate_size},
-               {"kv_lora_rank", c.kv_lora_rank},
                {"max_position_embeddings", c.max_position_embeddings},
                {"model_type", c.model_type},
-               {"moe_intermediate_size", c.moe_intermediate_size},
-               {"moe_layer_freq", c.moe_layer_freq},
-               {"n_group", c.n_group},
-               {"n_routed_experts", c.n_routed_experts == 0 ? Json() : Json(c.n_routed_experts)},
-               {"n_shared_experts", c.n_shared_experts == 0 ? Json() : Json(c.n_shared_experts)},
-               {"norm_topk_prob", c.norm_topk_prob},
                {"num_attention_heads", c.num_attention_heads},
-               {"num_experts_per_tok", c.num_experts_per_tok},
                {"num_hidden_layers", c.num_hidden_layers},
-               {"num_key_value_heads", c.num_attention_heads},
-               {"num_nextn_predict_layers", c.num_nextn_predict_layers},
-               {"q_lora_rank", c.q_lora_rank == 0 ? Json() : Json(c.q_lora_rank)},
-               {"qk_nope_head_dim", c.qk_nope_head_dim},
-               {"qk_rope_head_dim", c.qk_rope_head_dim},
-               {"rms_norm_eps", c.rms_norm_eps}};
-  json["rope_scaling"] = Json();
-  if (c.rope_scaling) {
-    const RopeScaling& s = *c.rope_scaling;
-    json["rope_scaling"] = {
-        {"type", "yarn"},
-        {"factor", s.factor},
-        {"beta_fast", s.beta_fast},
-        {"beta_slow", s.beta_slow},
-        {"mscale", s.mscale},
-        {"mscale_all_dim", s.mscale_all_dim},
-        {"original_max_position_embeddings", s.original_max_position_embeddings}};
-  }
-  json["rope_theta"] = c.rope_theta;
-  json["routed_scaling_factor"] = c.routed_scaling_factor;
-  json["scoring_func"] = "sigmoid";
-  json["tie_word_embeddings"] = c.tie_word_embeddings;
-  json["topk_group"] = c.topk_group;
-  json["topk_method"] = "noaux_tc";
-  json["torch_dtype"] = "float32";
-  json["use_cache"] = true;
-  json["v_head_dim"] = c.v_head_dim;
-  json["vocab_size"] = c.vocab_size;
+               {"rms_norm_eps", c.rms_norm_eps},
+               {"rope_scaling", RopeJson(c)},
+               {"rope_theta", c.rope_theta},
+               {"tie_word_embeddings", c.tie_word_embeddings},
+               {"torch_dtype", "float32"},
+               {"use_cache", true},
+               {"vocab_size", c.vocab_size}};
+  c.uses_mla() ? AddDeepSeek(c, json) : AddGrouped(c, json);
   return json;
 }
 

@@ -125,8 +125,8 @@ TEST(ModelConfig, NamesTheKeysOfImpossibleSizes) {
 }
 
 TEST(ModelConfig, NamesAKeyInsideRopeScaling) {
-  EXPECT_THAT(ErrorWith("rope_scaling", {{"type", "linear"}, {"factor", 2.0}}),
-              HasSubstr("rope_scaling.type: \"linear\""));
+  EXPECT_THAT(ErrorWith("rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}),
+              HasSubstr("rope_scaling.type: \"dynamic\""));
   EXPECT_THAT(ErrorWith("rope_scaling", {{"type", "yarn"}}),
               HasSubstr("rope_scaling.factor: missing"));
   EXPECT_THAT(ErrorWith("rope_scaling", {{"type", "yarn"}, {"factor", 0.5}}),

@@ -37,7 +37,28 @@ Parameter* WeightSet::MakeNorm(const std::string& name, int64_t size) {
   return norm_weight;
 }
 
-AttentionWeights WeightSet::MakeAttention(const ModelConfig& c, const std::string& prefix) {
+Parameter* WeightSet::MakeBias(const std::string& name, int64_t size) {
+  return Make(name, {size}, {{name, {size}}}, false);
+}
+
+AttentionWeights WeightSet::MakeGroupedAttention(const ModelConfig& c, const std::string& prefix) {
+  const int64_t query = c.num_attention_heads * c.head_dim;
+  const int64_t key = c.num_key_value_heads * c.head_dim;
+  AttentionWeights a;
+  a.q_proj = MakeMatrix(prefix + "q_proj.weight", query, c.hidden_size);
+  a.k_proj = MakeMatrix(prefix + "k_proj.weight", key, c.hidden_size);
+  a.v_proj = MakeMatrix(prefix + "v_proj.weight", key, c.hidden_size);
+  if (c.attention_bias) {
+    a.q_bias = MakeBias(prefix + "q_proj.bias", query);
+    a.k_bias = MakeBias(prefix + "k_proj.bias", key);
+    a.v_bias = MakeBias(prefix + "v_proj.bias", key);
+  }
+  a.o_proj = MakeMatrix(prefix + "o_proj.weight", c.hidden_size, query);
+  if (c.attention_o_bias) a.o_bias = MakeBias(prefix + "o_proj.bias", c.hidden_size);
+  return a;
+}
+
+AttentionWeights WeightSet::MakeLatentAttention(const ModelConfig& c, const std::string& prefix) {
   const int64_t heads = c.num_attention_heads, query = heads * c.qk_head_dim();
   AttentionWeights a;
   if (c.q_lora_rank == 0) {
@@ -70,14 +91,16 @@ MlpWeights WeightSet::MakeMlp(const ModelConfig& c, const std::string& prefix,
 MoeWeights WeightSet::MakeMoe(const ModelConfig& c, const std::string& prefix) {
   const int64_t experts = c.n_routed_experts, intermediate = c.moe_intermediate_size;
   MoeWeights moe;
-  moe.index = correction_biases.size();
+  moe.index = moe_layers++;
   moe.gate = MakeMatrix(prefix + "gate.weight", experts, c.hidden_size);
-  correction_biases.push_back(Tensor::Zeros(DType::kF32, {experts}));
-  named.push_back({prefix + "gate.e_score_correction_bias",
-                   {experts},
-                   correction_biases.back().f32(),
-                   nullptr,
-                   0});
+  if (c.has_correction_bias()) {
+    correction_biases.push_back(Tensor::Zeros(DType::kF32, {experts}));
+    named.push_back({prefix + "gate.e_score_correction_bias",
+                     {experts},
+                     correction_biases.back().f32(),
+                     nullptr,
+                     0});
+  }
   std::vector<Part> gate_up, down;
   for (int64_t e = 0; e < experts; ++e) {
     const std::string expert = fmt::format("{}experts.{}.", prefix, e);
@@ -99,7 +122,8 @@ LayerWeights WeightSet::MakeLayer(const ModelConfig& c, int64_t index) {
   const std::string prefix = fmt::format("model.layers.{}.", index);
   LayerWeights layer;
   layer.input_layernorm = MakeNorm(prefix + "input_layernorm.weight", c.hidden_size);
-  layer.attention = MakeAttention(c, prefix + "self_attn.");
+  layer.attention = c.uses_mla() ? MakeLatentAttention(c, prefix + "self_attn.")
+                                 : MakeGroupedAttention(c, prefix + "self_attn.");
   layer.post_attention_layernorm =
       MakeNorm(prefix + "post_attention_layernorm.weight", c.hidden_size);
   layer.is_moe = c.is_moe_layer(index);

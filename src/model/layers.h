@@ -1,4 +1,4 @@
-// The weights of a DeepSeek-V3 model, block by block, and their names in a checkpoint.
+// The weights of a model, block by block, and their names in a Hugging Face checkpoint.
 #pragma once
 
 #include <deque>
@@ -10,10 +10,12 @@
 namespace reckon {
 
 struct AttentionWeights {
-  Parameter* q_proj = nullptr;  // without q_lora_rank
+  Parameter* q_proj = nullptr;  // MLA: without q_lora_rank
   Parameter *q_a_proj = nullptr, *q_a_layernorm = nullptr, *q_b_proj = nullptr;
   Parameter *kv_a_proj_with_mqa = nullptr, *kv_a_layernorm = nullptr, *kv_b_proj = nullptr;
-  Parameter* o_proj = nullptr;
+  Parameter *k_proj = nullptr, *v_proj = nullptr;                     // grouped queries
+  Parameter *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr;  // may be absent
+  Parameter *o_proj = nullptr, *o_bias = nullptr;
 };
 
 struct MlpWeights {
@@ -51,7 +53,9 @@ class WeightSet {
   Parameter* lm_head = nullptr;  // embed_tokens where tied
   std::vector<LayerWeights> layers;
   std::vector<MtpWeights> mtp;
-  std::vector<Tensor> correction_biases;  // per MoE layer [n_routed_experts]
+  // Per MoE layer [n_routed_experts]; none where the router has no such bias (deepseek_v2).
+  std::vector<Tensor> correction_biases;
+  size_t moe_layers = 0;
 
   std::vector<Parameter*> parameters;
   std::vector<Model::NamedTensor> named;
@@ -65,7 +69,9 @@ class WeightSet {
   Parameter* Make(const std::string& name, Shape shape, const std::vector<Part>& parts, bool decay);
   Parameter* MakeMatrix(const std::string& name, int64_t out, int64_t in);
   Parameter* MakeNorm(const std::string& name, int64_t size);
-  AttentionWeights MakeAttention(const ModelConfig& c, const std::string& prefix);
+  Parameter* MakeBias(const std::string& name, int64_t size);
+  AttentionWeights MakeLatentAttention(const ModelConfig& c, const std::string& prefix);
+  AttentionWeights MakeGroupedAttention(const ModelConfig& c, const std::string& prefix);
   MlpWeights MakeMlp(const ModelConfig& c, const std::string& prefix, int64_t intermediate);
   MoeWeights MakeMoe(const ModelConfig& c, const std::string& prefix);
   LayerWeights MakeLayer(const ModelConfig& c, int64_t index);

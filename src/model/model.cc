@@ -30,6 +30,10 @@ RouterShape MakeRouterShape(const ModelConfig& c) {
   shape.topk_group = c.topk_group;
   shape.routed_scaling_factor = static_cast<float>(c.routed_scaling_factor);
   shape.norm_topk_prob = c.norm_topk_prob;
+  // DeepSeek-V2's gate normalises or scales, never both (its released modeling code).
+  if (c.model_type == "deepseek_v2" && c.norm_topk_prob && c.num_experts_per_tok > 1) {
+    shape.routed_scaling_factor = 1;
+  }
   shape.scoring_func = c.scoring_func;
   shape.topk_method = c.topk_method;
   return shape;
@@ -54,15 +58,18 @@ struct Model::Impl {
   ModelConfig config;
   WeightSet weights;
   std::vector<float> inv_freq;
-  MlaShape attention_shape;
+  MlaShape mla_shape;
+  GqaShape gqa_shape;
   RouterShape router_shape;
 
   explicit Impl(ModelConfig c)
       : config(std::move(c)),
         weights(config),
         inv_freq(InverseFrequencies(config)),
-        attention_shape{config.num_attention_heads, config.qk_nope_head_dim,
-                        config.qk_rope_head_dim, config.v_head_dim, SoftmaxScale(config)},
+        mla_shape{config.num_attention_heads, config.qk_nope_head_dim, config.qk_rope_head_dim,
+                  config.v_head_dim, SoftmaxScale(config)},
+        gqa_shape{config.num_attention_heads, config.num_key_value_heads, config.head_dim,
+                  SoftmaxScale(config)},
         router_shape(MakeRouterShape(config)) {}
 
   float eps() const { return static_cast<float>(config.rms_norm_eps); }
@@ -74,13 +81,23 @@ struct Model::Impl {
             batch,
             options,
             report,
-            std::make_shared<RopeTable>(
-                MakeRopeTable(rt, batch.positions, inv_freq, RopeScale(config), true))};
+            std::make_shared<RopeTable>(MakeRopeTable(rt, batch.positions, inv_freq,
+                                                      RopeScale(config), config.uses_mla()))};
   }
 
   // `cache_layer` is the layer's index in the caches of the batch, or -1 where caches are refused.
-  Variable Attention(const Pass& pass, const AttentionWeights& w, const Variable& h,
-                     int64_t cache_layer) const {
+  static std::vector<SequenceRows> Sequences(const Batch& batch, int64_t cache_layer) {
+    std::vector<SequenceRows> sequences;
+    for (const Batch::Sequence& s : batch.sequences) {
+      Check(s.cache == nullptr || cache_layer >= 0, "MTP modules run without a cache");
+      sequences.push_back(
+          {s.row_begin, s.row_count, s.cache == nullptr ? nullptr : &s.cache->layer(cache_layer)});
+    }
+    return sequences;
+  }
+
+  Variable LatentAttention(const Pass& pass, const AttentionWeights& w, const Variable& h,
+                           const std::vector<SequenceRows>& sequences) const {
     const Runtime& rt = pass.rt;
     Variable q = w.q_proj != nullptr
                      ? Linear(rt, pass.tape, h, *w.q_proj)
@@ -95,15 +112,26 @@ struct Model::Impl {
     const Variable kv = Linear(
         rt, pass.tape, RmsNormColumns(rt, pass.tape, latent, 0, *w.kv_a_layernorm, kLatentNormEps),
         *w.kv_b_proj);
-    std::vector<SequenceRows> sequences;
-    for (const Batch::Sequence& s : pass.batch.sequences) {
-      Check(s.cache == nullptr || cache_layer >= 0, "MTP modules run without a cache");
-      sequences.push_back(
-          {s.row_begin, s.row_count, s.cache == nullptr ? nullptr : &s.cache->layer(cache_layer)});
-    }
-    const Variable attended =
-        MlaAttention(rt, pass.tape, attention_shape, q, k_rope, kv, sequences);
-    return Linear(rt, pass.tape, attended, *w.o_proj);
+    return MlaAttention(rt, pass.tape, mla_shape, q, k_rope, kv, sequences);
+  }
+
+  Variable GroupedAttention(const Pass& pass, const AttentionWeights& w, const Variable& h,
+                            const std::vector<SequenceRows>& sequences) const {
+    const Runtime& rt = pass.rt;
+    const Variable q = Rope(rt, pass.tape, Linear(rt, pass.tape, h, *w.q_proj, w.q_bias), 0,
+                            config.num_attention_heads, config.head_dim, pass.rope);
+    const Variable k = Rope(rt, pass.tape, Linear(rt, pass.tape, h, *w.k_proj, w.k_bias), 0,
+                            config.num_key_value_heads, config.head_dim, pass.rope);
+    const Variable v = Linear(rt, pass.tape, h, *w.v_proj, w.v_bias);
+    return GroupedQueryAttention(rt, pass.tape, gqa_shape, q, k, v, sequences);
+  }
+
+  Variable Attention(const Pass& pass, const AttentionWeights& w, const Variable& h,
+                     int64_t cache_layer) const {
+    const std::vector<SequenceRows> sequences = Sequences(pass.batch, cache_layer);
+    const Variable attended = config.uses_mla() ? LatentAttention(pass, w, h, sequences)
+                                                : GroupedAttention(pass, w, h, sequences);
+    return Linear(pass.rt, pass.tape, attended, *w.o_proj, w.o_bias);
   }
 
   static Variable Mlp(const Pass& pass, const MlpWeights& w, const Variable& h) {
@@ -111,13 +139,17 @@ struct Model::Impl {
                   SwiGlu(pass.rt, pass.tape, Linear(pass.rt, pass.tape, h, *w.gate_up)), *w.down);
   }
 
+  std::span<const float> CorrectionBias(const MoeWeights& w) {
+    if (!config.has_correction_bias()) return {};
+    return weights.correction_biases[w.index].floats();
+  }
+
   Variable Moe(const Pass& pass, const MoeWeights& w, const Variable& h) {
     const Runtime& rt = pass.rt;
     const Variable logits = LinearF32(rt, pass.tape, h, *w.gate);
     const float alpha = pass.options.balance_alpha;
-    const Routing routing =
-        Route(rt, pass.tape, logits, weights.correction_biases[w.index].floats(), router_shape,
-              alpha, alpha > 0 ? Spans(pass.batch) : std::vector<RowSpan>());
+    const Routing routing = Route(rt, pass.tape, logits, CorrectionBias(w), router_shape, alpha,
+                                  alpha > 0 ? Spans(pass.batch) : std::vector<RowSpan>());
     if (pass.report != nullptr) {
       AddCounts(*pass.report, w.index, *routing.offsets);
       pass.report->balance_loss += routing.balance_loss;
@@ -143,7 +175,7 @@ struct Model::Impl {
 
 KvCache::KvCache(const ModelConfig& config, int64_t capacity) {
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    layers_.emplace_back(config.num_attention_heads, config.qk_head_dim(), config.v_head_dim,
+    layers_.emplace_back(config.kv_heads(), config.qk_head_dim(), config.value_head_dim(),
                          capacity);
   }
 }
@@ -173,7 +205,8 @@ void Model::Initialize(uint64_t seed) {
   for (const NamedTensor& tensor : impl_->weights.named) {
     const int64_t count = NumElements(tensor.shape);
     if (tensor.parameter == nullptr || !tensor.parameter->decay()) {
-      std::fill_n(tensor.data, count, tensor.parameter == nullptr ? 0.0f : 1.0f);
+      const bool zero = tensor.parameter == nullptr || tensor.name.ends_with(".bias");
+      std::fill_n(tensor.data, count, zero ? 0.0f : 1.0f);
       continue;
     }
     Rng rng(seed, {StreamName("weights"), StreamName(tensor.name)});

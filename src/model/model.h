@@ -1,5 +1,5 @@
-// The DeepSeek-V3 transformer, written once over operators that take a tape or none, and a cache or
-// none. Training, sampling and evaluation all run this code.
+// The transformer of every family, written once over operators that take a tape or none, and a
+// cache or none. Training, sampling and evaluation all run this code.
 #pragma once
 
 #include <cstdint>
@@ -88,7 +88,8 @@ class Model {
 
   // In a fixed order; includes the MTP modules. Embedding and head appear once.
   const std::vector<Parameter*>& parameters();
-  // Per MoE layer (MTP blocks last): the correction bias [n_routed_experts]; no gradient.
+  // Per MoE layer (MTP blocks last): the correction bias [n_routed_experts]; no gradient. Empty
+  // where the router has none.
   std::vector<std::span<float>> correction_biases();
   // Where each checkpoint tensor lives: name, the float it begins at, shape. A fused parameter
   // (gate_up, stacked experts) appears as its parts under their released names.

@@ -393,7 +393,7 @@ TEST_F(ModelTest, YarnKeepsFastPairsAndSlowsTheOthers) {
   EXPECT_EQ(plain[0], 1);
   // 10000^(-32/64) = 1/100: a power and a quotient, each within half a unit in the last place.
   EXPECT_NEAR(plain[16], 0.01, 0.01 * 0x1p-22);
-  config.rope_scaling = RopeScaling{4, 32, 1, 1, 0.8, 4096};
+  config.rope_scaling = RopeScaling{RopeType::kYarn, 4, 4096, 32, 1, 1, 0.8};
   const std::vector<float> yarn = InverseFrequencies(config);
   for (size_t i = 0; i < plain.size(); ++i) {
     const double turns = 4096.0 * static_cast<double>(plain[i]) / (2 * 3.14159265358979);

@@ -35,7 +35,7 @@ inline ModelConfig TinyConfig() {
 inline ModelConfig TinyConfigWithYarnAndMtp() {
   ModelConfig c = TinyConfig();
   c.num_nextn_predict_layers = 2;
-  c.rope_scaling = RopeScaling{4, 32, 1, 1, 0.8, 32};
+  c.rope_scaling = RopeScaling{RopeType::kYarn, 4, 32, 32, 1, 1, 0.8};
   return c;
 }
 

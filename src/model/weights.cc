@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "formats/safetensors.h"
+#include "tensor/block_quant.h"
+#include "tensor/number_formats.h"
 
 namespace reckon {
 namespace {
@@ -58,10 +60,49 @@ const TensorView& Find(const SafetensorsFolder& files, const Model::NamedTensor&
   return view;
 }
 
-void Convert(const TensorView& view, const std::string& name, const std::string& folder,
-             float* out) {
+constexpr char kScaleSuffix[] = "_scale_inv";  // NAME.weight_scale_inv of DeepSeek's FP8
+
+// DeepSeek's FP8 checkpoints: e4m3 times the scale of its block of 128 x 128 (arXiv:2412.19437,
+// section 3.3.2); blocks at the lower and right edges may be partial.
+void ConvertFp8(const TensorView& view, const TensorView& scale, float* out) {
+  const int64_t rows = view.shape[0], cols = view.shape[1];
+  const Shape blocks = {(rows + kQuantBlock - 1) / kQuantBlock,
+                        (cols + kQuantBlock - 1) / kQuantBlock};
+  if (scale.dtype != DType::kF32 || scale.shape != blocks) {
+    Throw(ErrorKind::kCorrupt,
+          fmt::format("its scales are {} {}, blocks of {} x {} need F32 {}", Name(scale.dtype),
+                      ToString(scale.shape), kQuantBlock, kQuantBlock, ToString(blocks)));
+  }
+  std::vector<float> scales(scale.bytes.size() / sizeof(float));
+  std::memcpy(scales.data(), scale.bytes.data(), scale.bytes.size());
+  const auto* codes = reinterpret_cast<const uint8_t*>(view.bytes.data());
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* row_scales = scales.data() + r / kQuantBlock * blocks[1];
+    for (int64_t c = 0; c < cols; ++c) {
+      out[r * cols + c] = F32FromE4M3(codes[r * cols + c]) * row_scales[c / kQuantBlock];
+    }
+  }
+}
+
+// What a tensor needs besides itself: the scales of an FP8 matrix, else null.
+const TensorView* ScaleOf(const SafetensorsFolder& files, const TensorView& view,
+                          const std::string& name) {
+  if (view.dtype != DType::kF8E4M3) return nullptr;
+  if (view.shape.size() != 2 || !files.Has(name + kScaleSuffix)) {
+    Throw(ErrorKind::kNotFound, fmt::format("it is F8_E4M3 {} and {}{} is missing",
+                                            ToString(view.shape), name, kScaleSuffix));
+  }
+  return &files.Get(name + kScaleSuffix);
+}
+
+void Convert(const SafetensorsFolder& files, const TensorView& view, const std::string& name,
+             const std::string& folder, float* out) {
   try {
-    ConvertToF32(view, out);
+    if (const TensorView* scale = ScaleOf(files, view, name)) {
+      ConvertFp8(view, *scale, out);
+    } else {
+      ConvertToF32(view, out);
+    }
   } catch (const Error& error) {
     Throw(error.kind(), fmt::format("{}: tensor {}: {}", folder, name, error.what()));
   }
@@ -75,7 +116,7 @@ void CheckCopies(Model& model, const SafetensorsFolder& files, const std::string
       if (tensor.name != copy.original) continue;
       const TensorView& view = files.Get(copy.name);
       std::vector<float> values(static_cast<size_t>(NumElements(tensor.shape)));
-      if (view.shape == tensor.shape) Convert(view, copy.name, folder, values.data());
+      if (view.shape == tensor.shape) Convert(files, view, copy.name, folder, values.data());
       if (view.shape != tensor.shape ||
           std::memcmp(values.data(), tensor.data, values.size() * sizeof(float)) != 0) {
         Throw(ErrorKind::kUnsupported,
@@ -94,8 +135,10 @@ void RefuseUnknown(Model& model, const SafetensorsFolder& files, const std::stri
   for (const Copy& copy : MtpCopies(model.config())) known.insert(copy.name);
   for (const std::string& name : files.names()) {
     const bool buffer = name.find("rotary_emb.inv_freq") != std::string::npos;
+    const bool scale = name.ends_with(kScaleSuffix) &&
+                       known.count(name.substr(0, name.size() - (sizeof kScaleSuffix - 1))) > 0;
     const bool tied_head = model.config().tie_word_embeddings && name == "lm_head.weight";
-    if (!known.count(name) && !buffer && !tied_head) {
+    if (!known.count(name) && !buffer && !scale && !tied_head) {
       Throw(ErrorKind::kUnsupported,
             fmt::format("{}: tensor {} has no place in the model that config.json describes",
                         folder, name));
@@ -112,7 +155,7 @@ std::unique_ptr<Model> LoadModel(const std::string& folder) {
   RefuseUnknown(*model, files, folder);
   for (const Model::NamedTensor& tensor : model->named_tensors()) {
     const TensorView& view = Find(files, tensor, model->config(), folder);
-    Convert(view, tensor.name, folder, tensor.data);
+    Convert(files, view, tensor.name, folder, tensor.data);
   }
   CheckCopies(*model, files, folder);
   model->Changed();

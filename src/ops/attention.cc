@@ -17,16 +17,31 @@ using Floats = std::unique_ptr<float[]>;
 Floats Scratch(int64_t n) { return Floats(new float[static_cast<size_t>(n)]); }
 void Zero(float* p, int64_t n) { std::memset(p, 0, static_cast<size_t>(n) * sizeof(float)); }
 
-// Everything about a call that its tasks share.
+// Both kinds of attention: a key is a part of its own head and, in MLA, a part that all heads
+// share.
+struct Geometry {
+  int64_t num_heads, num_key_value_heads, own_key_dim, shared_key_dim, v_head_dim;
+  float softmax_scale;
+  int64_t qk_head_dim() const { return own_key_dim + shared_key_dim; }
+  int64_t group() const { return num_heads / num_key_value_heads; }
+};
+
+// Where the columns of a key/value head lie: head h begins at begin + h * stride.
+struct Heads {
+  Matrix x;
+  int64_t begin = 0, stride = 0;
+  float* at(int64_t row, int64_t head) const { return x.row(row) + begin + head * stride; }
+};
+
+// Everything about a call that its tasks share. "head" is one of the queries, "kv" one of the keys
+// and values.
 struct Call {
   Runtime rt;
-  MlaShape shape;
-  Matrix q, k_rope, kv;
-  int64_t qk_head_dim() const { return shape.qk_nope_head_dim + shape.qk_rope_head_dim; }
-  int64_t kv_head_dim() const { return shape.qk_nope_head_dim + shape.v_head_dim; }
-  const float* query(int64_t row, int64_t head) const { return q.row(row) + head * qk_head_dim(); }
-  const float* key_value(int64_t row, int64_t head) const {
-    return kv.row(row) + head * kv_head_dim();
+  Geometry shape;
+  Matrix q, k_shared;
+  Heads k, v;
+  const float* query(int64_t row, int64_t head) const {
+    return q.row(row) + head * shape.qk_head_dim();
   }
 };
 
@@ -42,17 +57,19 @@ struct SequencePanels {
   Floats keys, values;
   HeadPanels panels{};
 
-  SequencePanels(const Call& call, const SequenceRows& rows, int64_t head) {
-    const int64_t count = rows.row_count, aligned = RoundUp32(count), dim = call.qk_head_dim();
-    const int64_t nope = call.shape.qk_nope_head_dim, v_dim = call.shape.v_head_dim;
+  SequencePanels(const Call& call, const SequenceRows& rows, int64_t kv) {
+    const int64_t count = rows.row_count, aligned = RoundUp32(count), v_dim = call.shape.v_head_dim;
+    const int64_t own = call.shape.own_key_dim, dim = call.shape.qk_head_dim();
     panels.key_stride = dim * kPanelCols;
     panels.value_stride = aligned * kPanelCols;
     const int64_t value_panels = (v_dim + kPanelCols - 1) / kPanelCols;
     keys = Scratch(aligned / 32 * panels.key_stride);
     values = Scratch(value_panels * panels.value_stride);
-    PackKeys(call, count, nope, 0, call.key_value(rows.row_begin, head), call.kv.row_stride);
-    PackKeys(call, count, dim - nope, nope, call.k_rope.row(rows.row_begin),
-             call.k_rope.row_stride);
+    PackKeys(call, count, own, 0, call.k.at(rows.row_begin, kv), call.k.x.row_stride);
+    if (dim > own) {
+      PackKeys(call, count, dim - own, own, call.k_shared.row(rows.row_begin),
+               call.k_shared.row_stride);
+    }
     for (int64_t p = 0; p < value_panels; ++p) {
       Zero(values.get() + p * panels.value_stride + count * kPanelCols,
            (aligned - count) * kPanelCols);
@@ -60,8 +77,8 @@ struct SequencePanels {
     PackArgs pack;
     pack.k = count;
     pack.n = v_dim;
-    pack.b = call.key_value(rows.row_begin, head) + nope;
-    pack.row_stride = call.kv.row_stride;
+    pack.b = call.v.at(rows.row_begin, kv);
+    pack.row_stride = call.v.x.row_stride;
     pack.panels = values.get();
     pack.panel_stride = panels.value_stride;
     call.rt.kernels->pack_f32(pack);
@@ -85,22 +102,23 @@ struct SequencePanels {
 };
 
 // Writes the keys and values of the new rows behind what a cache holds of a head.
-void AppendToCache(const Call& call, const SequenceRows& rows, int64_t past, int64_t head) {
-  const int64_t nope = call.shape.qk_nope_head_dim, rope = call.shape.qk_rope_head_dim;
-  float* keys = rows.cache->keys(head);
-  float* values = rows.cache->values(head);
+void AppendToCache(const Call& call, const SequenceRows& rows, int64_t past, int64_t kv) {
+  const int64_t own = call.shape.own_key_dim;
+  float* keys = rows.cache->keys(kv);
+  float* values = rows.cache->values(kv);
   for (int64_t i = 0; i < rows.row_count; ++i) {
-    const int64_t position = past + i;
-    const float* from = call.key_value(rows.row_begin + i, head);
+    const int64_t position = past + i, row = rows.row_begin + i;
     float* key = keys + position / 32 * rows.cache->key_panel_stride() + position % 32;
-    for (int64_t d = 0; d < nope; ++d) key[d * kPanelCols] = from[d];
-    const float* k_rope = call.k_rope.row(rows.row_begin + i);
-    for (int64_t d = 0; d < rope; ++d) key[(nope + d) * kPanelCols] = k_rope[d];
+    const float* from = call.k.at(row, kv);
+    for (int64_t d = 0; d < own; ++d) key[d * kPanelCols] = from[d];
+    for (int64_t d = 0; d < call.shape.shared_key_dim; ++d) {
+      key[(own + d) * kPanelCols] = call.k_shared.row(row)[d];
+    }
     for (int64_t d = 0; d < call.shape.v_head_dim; d += kPanelCols) {
       const int64_t cols = std::min(kPanelCols, call.shape.v_head_dim - d);
       std::memcpy(
           values + d / kPanelCols * rows.cache->value_panel_stride() + position * kPanelCols,
-          from + nope + d, static_cast<size_t>(cols) * sizeof(float));
+          call.v.at(row, kv) + d, static_cast<size_t>(cols) * sizeof(float));
     }
   }
 }
@@ -120,7 +138,7 @@ void Probabilities(const Call& call, const HeadPanels& head_panels, int64_t head
   GemmArgs scores;
   scores.m = block.count();
   scores.n = block.end;
-  scores.k = call.qk_head_dim();
+  scores.k = call.shape.qk_head_dim();
   scores.a = call.query(block.row, head);
   scores.a_row_stride = call.q.row_stride;
   scores.b = head_panels.keys;
@@ -169,26 +187,29 @@ void ForQueryBlocks(const SequenceRows& rows, int64_t past, const Body& body) {
   }
 }
 
-void AttendHead(const Call& call, const SequenceRows& rows, int64_t past, int64_t head,
-                const Matrix& out) {
+// The query heads that share one head of keys and values.
+void AttendGroup(const Call& call, const SequenceRows& rows, int64_t past, int64_t kv,
+                 const Matrix& out) {
   constexpr int64_t kSmall = 2048;  // a decode step's scores fit on the stack
-  const int64_t total = past + rows.row_count;
+  const int64_t total = past + rows.row_count, group = call.shape.group();
   const int64_t size = std::min<int64_t>(32, rows.row_count) * RoundUp32(total);
   float small[kSmall];
   const Floats large = size > kSmall ? Scratch(size) : Floats();
   float* probabilities = large ? large.get() : small;
-  if (rows.cache != nullptr) {
-    AppendToCache(call, rows, past, head);
-    const HeadPanels panels{rows.cache->keys(head), rows.cache->values(head),
-                            rows.cache->key_panel_stride(), rows.cache->value_panel_stride()};
+  const auto attend = [&](const HeadPanels& panels) {
     ForQueryBlocks(rows, past, [&](const QueryBlock& block) {
-      AttendBlock(call, panels, head, block, probabilities, out);
+      for (int64_t head = kv * group; head < (kv + 1) * group; ++head) {
+        AttendBlock(call, panels, head, block, probabilities, out);
+      }
     });
+  };
+  if (rows.cache != nullptr) {
+    AppendToCache(call, rows, past, kv);
+    attend({rows.cache->keys(kv), rows.cache->values(kv), rows.cache->key_panel_stride(),
+            rows.cache->value_panel_stride()});
   } else {
-    const SequencePanels panels(call, rows, head);
-    ForQueryBlocks(rows, 0, [&](const QueryBlock& block) {
-      AttendBlock(call, panels.panels, head, block, probabilities, out);
-    });
+    const SequencePanels panels(call, rows, kv);
+    attend(panels.panels);
   }
 }
 
@@ -206,17 +227,17 @@ Floats PackPlain(const Call& call, const float* b, int64_t k, int64_t n, int64_t
   return panels;
 }
 
-// Gradients of one head of one sequence.
-class HeadBackward {
+// Gradients of one head of keys and values of one sequence, over the query heads that share it.
+class GroupBackward {
  public:
-  HeadBackward(const Call& call, const SequenceRows& rows, int64_t head, const Matrix& dout)
+  GroupBackward(const Call& call, const SequenceRows& rows, int64_t kv, const Matrix& dout)
       : call_(call),
         rows_(rows),
-        head_(head),
+        kv_(kv),
         dout_(dout),
-        forward_(call, rows, head),
+        forward_(call, rows, kv),
         count_(rows.row_count),
-        dim_(call.qk_head_dim()),
+        dim_(call.shape.qk_head_dim()),
         v_dim_(call.shape.v_head_dim),
         dk_(Scratch(count_ * dim_)),
         dv_(Scratch(count_ * v_dim_)) {
@@ -225,16 +246,20 @@ class HeadBackward {
     PackOperands();
   }
 
-  // dq's columns of this head are written or added to; dk and dv stay here.
+  // dq's columns of these heads are written or added to; dk and dv stay here. Their chains run
+  // over the heads in order, and over the queries of each.
   void Run(const Variable::GradTarget& dq) {
-    const int64_t size = 32 * RoundUp32(count_);
+    const int64_t size = 32 * RoundUp32(count_), group = call_.shape.group();
     const Floats p = Scratch(size), ds = Scratch(size);
-    ForQueryBlocks(rows_, 0, [&](const QueryBlock& block) {
-      Probabilities(call_, forward_.panels, head_, block, p.get());
-      ScoreGradient(block, p.get(), ds.get());
-      QueryGradient(block, ds.get(), dq);
-      KeyValueGradient(block, p.get(), ds.get());
-    });
+    for (int64_t head = kv_ * group; head < (kv_ + 1) * group; ++head) {
+      head_ = head;
+      ForQueryBlocks(rows_, 0, [&](const QueryBlock& block) {
+        Probabilities(call_, forward_.panels, head_, block, p.get());
+        ScoreGradient(block, p.get(), ds.get());
+        QueryGradient(block, ds.get(), dq);
+        KeyValueGradient(block, p.get(), ds.get());
+      });
+    }
   }
 
   const float* dk(int64_t i) const { return dk_.get() + i * dim_; }
@@ -242,14 +267,16 @@ class HeadBackward {
 
  private:
   void PackOperands() {
-    const int64_t nope = call_.shape.qk_nope_head_dim;
+    const int64_t own = call_.shape.own_key_dim;
     const Floats keys = Scratch(count_ * dim_);
     for (int64_t i = 0; i < count_; ++i) {
       const int64_t row = rows_.row_begin + i;
-      std::memcpy(keys.get() + i * dim_, call_.key_value(row, head_),
-                  static_cast<size_t>(nope) * sizeof(float));
-      std::memcpy(keys.get() + i * dim_ + nope, call_.k_rope.row(row),
-                  static_cast<size_t>(dim_ - nope) * sizeof(float));
+      std::memcpy(keys.get() + i * dim_, call_.k.at(row, kv_),
+                  static_cast<size_t>(own) * sizeof(float));
+      if (dim_ > own) {
+        std::memcpy(keys.get() + i * dim_ + own, call_.k_shared.row(row),
+                    static_cast<size_t>(dim_ - own) * sizeof(float));
+      }
     }
     key_rows_ = PackPlain(call_, keys.get(), count_, dim_, dim_);
     // V^T: [v_head_dim, positions].
@@ -257,9 +284,9 @@ class HeadBackward {
     PackArgs pack;
     pack.k = v_dim_;
     pack.n = count_;
-    pack.b = call_.key_value(rows_.row_begin, head_) + nope;
+    pack.b = call_.v.at(rows_.row_begin, kv_);
     pack.row_stride = 1;
-    pack.col_stride = call_.kv.row_stride;
+    pack.col_stride = call_.v.x.row_stride;
     pack.panels = value_columns_.get();
     pack.panel_stride = v_dim_ * kPanelCols;
     call_.rt.kernels->pack_f32(pack);
@@ -332,68 +359,103 @@ class HeadBackward {
 
   const Call& call_;
   const SequenceRows& rows_;
-  const int64_t head_;
+  const int64_t kv_;
   const Matrix dout_;
   const SequencePanels forward_;
   const int64_t count_, dim_, v_dim_;
   Floats dk_, dv_, key_rows_, value_columns_;
+  int64_t head_ = 0;  // the query head at work
 };
 
-void Backward(const Call& call, const std::vector<SequenceRows>& sequences, const Variable& q,
-              const Variable& k_rope, const Variable& kv, const Variable& out) {
-  const int64_t heads = call.shape.num_heads, nope = call.shape.qk_nope_head_dim;
-  const int64_t rope = call.shape.qk_rope_head_dim, v_dim = call.shape.v_head_dim;
-  const Variable::GradTarget dq = q.grad_target(), dkv = kv.grad_target();
-  Tensor rope_by_head(DType::kF32, {q.rows(), heads * rope});
-  const Matrix dk_rope_heads = rope_by_head.matrix();
-  const Matrix dout = out.grad();
-  const auto give = [&](const float* from, int64_t n, float* to) {
-    if (dkv.accumulate) {
-      call.rt.kernels->add(to, from, n, to);
-    } else {
-      std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
-    }
-  };
-  call.rt.pool->ParallelFor(static_cast<int64_t>(sequences.size()) * heads, [&](int64_t task) {
-    const SequenceRows& rows = sequences[static_cast<size_t>(task / heads)];
-    const int64_t head = task % heads;
-    HeadBackward backward(call, rows, head, dout);
+// The variables of a call, for its gradients. In MLA keys and values are columns of one.
+struct Inputs {
+  Variable q, k_shared, k, v;
+  bool one_kv;
+};
+
+void Give(const Runtime& rt, bool accumulate, const float* from, int64_t n, float* to) {
+  if (accumulate) {
+    rt.kernels->add(to, from, n, to);
+  } else {
+    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
+  }
+}
+
+void Backward(const Call& call, const std::vector<SequenceRows>& sequences, const Inputs& in,
+              const Matrix& dout) {
+  const Geometry& shape = call.shape;
+  const int64_t kvs = shape.num_key_value_heads, own = shape.own_key_dim;
+  const int64_t shared = shape.shared_key_dim;
+  const Variable::GradTarget dq = in.q.grad_target(), dk = in.k.grad_target();
+  const Variable::GradTarget dv = in.one_kv ? dk : in.v.grad_target();
+  const Heads dk_heads{dk.matrix, call.k.begin, call.k.stride};
+  const Heads dv_heads{dv.matrix, call.v.begin, call.v.stride};
+  Tensor shared_by_head(DType::kF32, {in.q.rows(), kvs * shared});
+  const Matrix dk_shared_heads = shared_by_head.matrix();
+  call.rt.pool->ParallelFor(static_cast<int64_t>(sequences.size()) * kvs, [&](int64_t task) {
+    const SequenceRows& rows = sequences[static_cast<size_t>(task / kvs)];
+    const int64_t kv = task % kvs;
+    GroupBackward backward(call, rows, kv, dout);
     backward.Run(dq);
     for (int64_t i = 0; i < rows.row_count; ++i) {
-      float* to = dkv.matrix.row(rows.row_begin + i) + head * call.kv_head_dim();
-      give(backward.dk(i), nope, to);
-      give(backward.dv(i), v_dim, to + nope);
-      std::memcpy(dk_rope_heads.row(rows.row_begin + i) + head * rope, backward.dk(i) + nope,
-                  static_cast<size_t>(rope) * sizeof(float));
+      const int64_t row = rows.row_begin + i;
+      Give(call.rt, dk.accumulate, backward.dk(i), own, dk_heads.at(row, kv));
+      Give(call.rt, dv.accumulate, backward.dv(i), shape.v_head_dim, dv_heads.at(row, kv));
+      if (shared > 0) {
+        std::memcpy(dk_shared_heads.row(row) + kv * shared, backward.dk(i) + own,
+                    static_cast<size_t>(shared) * sizeof(float));
+      }
     }
   });
-  const Matrix dk_rope = k_rope.grad();
-  ForRowBlocks(call.rt, q.rows(), heads * rope, [&](int64_t begin, int64_t end) {
+  if (shared == 0) return;
+  const Matrix dk_shared = in.k_shared.grad();
+  ForRowBlocks(call.rt, in.q.rows(), kvs * shared, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      for (int64_t h = 0; h < heads; ++h) {
-        call.rt.kernels->add(dk_rope.row(r), dk_rope_heads.row(r) + h * rope, rope, dk_rope.row(r));
+      for (int64_t h = 0; h < kvs; ++h) {
+        call.rt.kernels->add(dk_shared.row(r), dk_shared_heads.row(r) + h * shared, shared,
+                             dk_shared.row(r));
       }
     }
   });
 }
 
-void CheckShapes(const MlaShape& shape, const Variable& q, const Variable& k_rope,
-                 const Variable& kv, const std::vector<SequenceRows>& sequences, bool tape) {
-  Check(q.cols() == shape.num_heads * (shape.qk_nope_head_dim + shape.qk_rope_head_dim) &&
-            k_rope.cols() == shape.qk_rope_head_dim &&
-            kv.cols() == shape.num_heads * (shape.qk_nope_head_dim + shape.v_head_dim),
-        "MlaAttention: columns do not fit the shape");
+void CheckSequences(const std::vector<SequenceRows>& sequences, int64_t total, bool tape) {
   int64_t next = 0;
   for (const SequenceRows& rows : sequences) {
     Check(rows.row_begin == next && rows.row_count >= 0,
-          "MlaAttention: sequences must cover the rows");
-    Check(!tape || rows.cache == nullptr, "MlaAttention: a tape and a cache exclude each other");
+          "attention: sequences must cover the rows");
+    Check(!tape || rows.cache == nullptr, "attention: a tape and a cache exclude each other");
     Check(rows.cache == nullptr || rows.cache->length() + rows.row_count <= rows.cache->capacity(),
-          "MlaAttention: the cache is full");
+          "attention: the cache is full");
     next += rows.row_count;
   }
-  Check(next == q.rows() && k_rope.rows() == next && kv.rows() == next,
-        "MlaAttention: sequences must cover the rows");
+  Check(next == total, "attention: sequences must cover the rows");
+}
+
+Variable Attend(const Call& call, Tape* tape, const Inputs& in,
+                const std::vector<SequenceRows>& sequences) {
+  CheckSequences(sequences, in.q.rows(), tape != nullptr);
+  Variable out(in.q.rows(), call.shape.num_heads * call.shape.v_head_dim);
+  // A decode step has many short tasks: then a task takes all heads of a sequence.
+  const bool short_tasks = in.q.rows() <= 2 * static_cast<int64_t>(sequences.size());
+  const int64_t split = short_tasks ? 1 : call.shape.num_key_value_heads;
+  const int64_t kvs = call.shape.num_key_value_heads / split;
+  call.rt.pool->ParallelFor(static_cast<int64_t>(sequences.size()) * split, [&](int64_t task) {
+    const SequenceRows& rows = sequences[static_cast<size_t>(task / split)];
+    const int64_t past = rows.cache == nullptr ? 0 : rows.cache->length();
+    for (int64_t kv = task % split * kvs; kv < (task % split + 1) * kvs; ++kv) {
+      AttendGroup(call, rows, past, kv, out.value());
+    }
+  });
+  for (const SequenceRows& rows : sequences) {
+    if (rows.cache != nullptr) rows.cache->set_length(rows.cache->length() + rows.row_count);
+  }
+  if (tape != nullptr) {
+    tape->Record([call, sequences, in, out] {
+      if (out.has_grad()) Backward(call, sequences, in, out.grad());
+    });
+  }
+  return out;
 }
 
 }  // namespace
@@ -436,28 +498,37 @@ void LayerKvCache::CopyPrefix(const LayerKvCache& other, int64_t length) {
 Variable MlaAttention(const Runtime& rt, Tape* tape, const MlaShape& shape, const Variable& q,
                       const Variable& k_rope, const Variable& kv,
                       const std::vector<SequenceRows>& sequences) {
-  CheckShapes(shape, q, k_rope, kv, sequences, tape != nullptr);
-  Variable out(q.rows(), shape.num_heads * shape.v_head_dim);
-  const Call call{rt, shape, q.value(), k_rope.value(), kv.value()};
-  // A decode step has many short tasks: then a task takes all heads of a sequence.
-  const bool short_tasks = q.rows() <= 2 * static_cast<int64_t>(sequences.size());
-  const int64_t split = short_tasks ? 1 : shape.num_heads, heads = shape.num_heads / split;
-  rt.pool->ParallelFor(static_cast<int64_t>(sequences.size()) * split, [&](int64_t task) {
-    const SequenceRows& rows = sequences[static_cast<size_t>(task / split)];
-    const int64_t past = rows.cache == nullptr ? 0 : rows.cache->length();
-    for (int64_t h = task % split * heads; h < (task % split + 1) * heads; ++h) {
-      AttendHead(call, rows, past, h, out.value());
-    }
-  });
-  for (const SequenceRows& rows : sequences) {
-    if (rows.cache != nullptr) rows.cache->set_length(rows.cache->length() + rows.row_count);
-  }
-  if (tape != nullptr) {
-    tape->Record([call, sequences, q, k_rope, kv, out] {
-      if (out.has_grad()) Backward(call, sequences, q, k_rope, kv, out);
-    });
-  }
-  return out;
+  const int64_t nope = shape.qk_nope_head_dim, rope = shape.qk_rope_head_dim;
+  const int64_t stride = nope + shape.v_head_dim;
+  Check(q.cols() == shape.num_heads * (nope + rope) && k_rope.cols() == rope &&
+            kv.cols() == shape.num_heads * stride && k_rope.rows() == q.rows() &&
+            kv.rows() == q.rows(),
+        "MlaAttention: rows or columns do not fit the shape");
+  const Call call{
+      rt,
+      {shape.num_heads, shape.num_heads, nope, rope, shape.v_head_dim, shape.softmax_scale},
+      q.value(),
+      k_rope.value(),
+      {kv.value(), 0, stride},
+      {kv.value(), nope, stride}};
+  return Attend(call, tape, {q, k_rope, kv, kv, true}, sequences);
+}
+
+Variable GroupedQueryAttention(const Runtime& rt, Tape* tape, const GqaShape& shape,
+                               const Variable& q, const Variable& k, const Variable& v,
+                               const std::vector<SequenceRows>& sequences) {
+  const int64_t dim = shape.head_dim, kvs = shape.num_key_value_heads;
+  Check(kvs > 0 && shape.num_heads % kvs == 0, "GroupedQueryAttention: heads do not form groups");
+  Check(q.cols() == shape.num_heads * dim && k.cols() == kvs * dim && v.cols() == kvs * dim &&
+            k.rows() == q.rows() && v.rows() == q.rows(),
+        "GroupedQueryAttention: rows or columns do not fit the shape");
+  const Call call{rt,
+                  {shape.num_heads, kvs, dim, 0, dim, shape.softmax_scale},
+                  q.value(),
+                  {},
+                  {k.value(), 0, dim},
+                  {v.value(), 0, dim}};
+  return Attend(call, tape, {q, {}, k, v, false}, sequences);
 }
 
 }  // namespace reckon

@@ -1,4 +1,5 @@
-// Causal attention over packed sequences, with or without a key/value cache.
+// Causal attention over packed sequences, with or without a key/value cache: DeepSeek's MLA, and
+// grouped queries as Qwen2 and Llama have them.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@ namespace reckon {
 class LayerKvCache {
  public:
   LayerKvCache() = default;
+  // num_heads counts heads of keys and values.
   LayerKvCache(int64_t num_heads, int64_t qk_head_dim, int64_t v_head_dim, int64_t capacity);
 
   int64_t length() const { return length_; }
@@ -58,5 +60,19 @@ struct MlaShape {
 Variable MlaAttention(const Runtime& rt, Tape* tape, const MlaShape& shape, const Variable& q,
                       const Variable& k_rope, const Variable& kv,
                       const std::vector<SequenceRows>& sequences);
+
+struct GqaShape {
+  int64_t num_heads = 0, num_key_value_heads = 0, head_dim = 0;
+  float softmax_scale = 1;
+};
+
+// Grouped-query attention (arXiv:2305.13245): query head h reads key and value head
+// h / (num_heads / num_key_value_heads).
+// q       [rows, num_heads * head_dim], k and v [rows, num_key_value_heads * head_dim]; q and k
+//         already rotated
+// returns [rows, num_heads * head_dim]
+Variable GroupedQueryAttention(const Runtime& rt, Tape* tape, const GqaShape& shape,
+                               const Variable& q, const Variable& k, const Variable& v,
+                               const std::vector<SequenceRows>& sequences);
 
 }  // namespace reckon

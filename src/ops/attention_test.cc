@@ -105,6 +105,71 @@ INSTANTIATE_TEST_SUITE_P(Attention, OperatorBits,
                                                        {100, 64, 3, 33, 1, 32})),
                          CaseName);
 
+GqaShape GroupedShape() { return {6, 2, 9, 0.4f}; }
+
+// Row `row` of query head `head` against positions [begin, row].
+void GroupedReference(const GqaShape& s, const std::vector<Doubles>& in, int64_t begin, int64_t row,
+                      int64_t head, double* out) {
+  const int64_t dim = s.head_dim, kv = head / (s.num_heads / s.num_key_value_heads);
+  const double* q = in[0].data() + (row * s.num_heads + head) * dim;
+  const auto at = [&](size_t input, int64_t r) {
+    return in[input].data() + (r * s.num_key_value_heads + kv) * dim;
+  };
+  Doubles p;
+  for (int64_t r = begin; r <= row; ++r) {
+    double score = 0;
+    for (int64_t d = 0; d < dim; ++d) score += q[d] * at(1, r)[d];
+    p.push_back(score * static_cast<double>(s.softmax_scale));
+  }
+  const double largest = *std::max_element(p.begin(), p.end());
+  double sum = 0;
+  for (double& x : p) sum += x = std::exp(x - largest);
+  for (int64_t d = 0; d < dim; ++d) {
+    out[d] = 0;
+    for (int64_t r = begin; r <= row; ++r)
+      out[d] += p[static_cast<size_t>(r - begin)] / sum * at(2, r)[d];
+  }
+}
+
+OperatorCase GroupedCase(const std::vector<int64_t>& lengths) {
+  const GqaShape shape = GroupedShape();
+  int64_t rows = 0;
+  for (int64_t length : lengths) rows += length;
+  const int64_t kv_cols = shape.num_key_value_heads * shape.head_dim;
+  OperatorCase c{"Grouped",
+                 {RowsInput("q", rows, shape.num_heads * shape.head_dim),
+                  RowsInput("k", rows, kv_cols), RowsInput("v", rows, kv_cols)}};
+  c.parts = CutRows(rows, lengths);
+  c.run = [shape, parts = c.parts](const Runtime& rt, Tape* tape, Operands& in) {
+    std::vector<SequenceRows> sequences;
+    for (const RowSpan& part : parts) {
+      const int64_t begin = part.begin - in.rows.begin;
+      if (begin >= 0 && begin < in.rows.count) sequences.push_back({begin, part.count, nullptr});
+    }
+    return GroupedQueryAttention(rt, tape, shape, in.variables[0], in.variables[1], in.variables[2],
+                                 sequences);
+  };
+  c.reference = [shape, rows, parts = c.parts](const std::vector<Doubles>& in) {
+    Doubles out(static_cast<size_t>(rows * shape.num_heads * shape.head_dim));
+    for (const RowSpan& part : parts) {
+      for (int64_t i = 0; i < part.count * shape.num_heads; ++i) {
+        const int64_t row = part.begin + i / shape.num_heads, head = i % shape.num_heads;
+        GroupedReference(shape, in, part.begin, row, head,
+                         out.data() + (row * shape.num_heads + head) * shape.head_dim);
+      }
+    }
+    return out;
+  };
+  // A key's gradient sums three heads of up to 37 queries, each of some 50 roundings.
+  c.roundings = 400;
+  return c;
+}
+
+INSTANTIATE_TEST_SUITE_P(GroupedAttention, OperatorAnswer, testing::Values(GroupedCase({37, 1, 5})),
+                         CaseName);
+INSTANTIATE_TEST_SUITE_P(GroupedAttention, OperatorBits,
+                         testing::Values(GroupedCase({70, 33, 1, 32})), CaseName);
+
 struct Sequence {
   std::vector<float> q, k_rope, kv;
 };
