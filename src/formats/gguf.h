@@ -126,16 +126,19 @@ class GgufMetadata {
   void AddStrings(std::string_view key, std::span<const std::string_view> values);
   void AddFloats(std::string_view key, std::span<const float> values);
   void AddInts(std::string_view key, std::span<const int32_t> values);
-  void Add(std::string_view key, const GgufValue& value);  // a copy from a file
+  // A copy from a file; but general.alignment becomes 32, which is what the writer keeps to.
+  void Add(std::string_view key, const GgufValue& value);
   bool Has(std::string_view key) const { return keys_.count(key) > 0; }
   uint64_t count() const { return keys_.size(); }
   const std::string& bytes() const { return bytes_; }  // as in the file
+  std::optional<uint32_t> alignment() const { return alignment_; }
 
  private:
   void Begin(std::string_view key, GgufType type);
   void BeginArray(std::string_view key, GgufType element, uint64_t count);
   std::set<std::string, std::less<>> keys_;
   std::string bytes_;
+  std::optional<uint32_t> alignment_;
 };
 
 struct GgufTensorSpec {
