@@ -76,6 +76,14 @@ uint16_t BF16FromF32(float value) {
   return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
+uint16_t F16FromF32(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value), magnitude = bits & 0x7FFFFFFF;
+  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  if (magnitude > kF32Infinity) return sign | 0x7E00;
+  return sign |
+         static_cast<uint16_t>(std::min<uint32_t>(RoundMagnitude(magnitude, 10, -14), 0x7C00));
+}
+
 uint8_t E4M3FromF32(float value, Overflow overflow) { return Encode(value, overflow, kE4M3); }
 uint8_t E5M2FromF32(float value, Overflow overflow) { return Encode(value, overflow, kE5M2); }
 

@@ -14,6 +14,7 @@ float F32FromE5M2(uint8_t code);  // FP8 e5m2: the upper byte of a binary16, max
 
 // Round to nearest, ties to even. Subnormals are kept, overflow goes to infinity.
 uint16_t BF16FromF32(float value);
+uint16_t F16FromF32(float value);
 
 // What becomes of a value that rounds beyond the largest finite one, and of an infinity.
 enum class Overflow {
