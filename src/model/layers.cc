@@ -4,7 +4,7 @@
 
 namespace reckon {
 
-WeightSet::WeightSet(const ModelConfig& c) {
+WeightSet::WeightSet(const ModelConfig& c, WeightStorage storage) : storage_(storage) {
   embed_tokens = MakeMatrix("model.embed_tokens.weight", c.vocab_size, c.hidden_size);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) layers.push_back(MakeLayer(c, i));
   norm = MakeNorm("model.norm.weight", c.hidden_size);
@@ -15,15 +15,21 @@ WeightSet::WeightSet(const ModelConfig& c) {
 
 Parameter* WeightSet::Make(const std::string& name, Shape shape, const std::vector<Part>& parts,
                            bool decay) {
-  store_.emplace_back(name, Tensor::Zeros(DType::kF32, std::move(shape)), decay);
+  const bool stored = storage_ == WeightStorage::kAsStored && shape.size() > 1;
+  if (stored) {
+    store_.emplace_back(name, std::move(shape));
+  } else {
+    store_.emplace_back(name, Tensor::Zeros(DType::kF32, std::move(shape)), decay);
+  }
   Parameter* parameter = &store_.back();
   parameters.push_back(parameter);
   int64_t offset = 0;
   for (const Part& part : parts) {
-    named.push_back({part.name, part.shape, parameter->value().f32() + offset, parameter, offset});
+    float* data = stored ? nullptr : parameter->value().f32() + offset;
+    named.push_back({part.name, part.shape, data, parameter, offset});
     offset += NumElements(part.shape);
   }
-  Check(offset == parameter->value().num_elements(), "the parts of a parameter must cover it");
+  Check(offset == NumElements(parameter->shape()), "the parts of a parameter must cover it");
   return parameter;
 }
 

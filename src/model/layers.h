@@ -47,7 +47,7 @@ struct MtpWeights {
 // Owns the parameters. Addresses are stable.
 class WeightSet {
  public:
-  explicit WeightSet(const ModelConfig& config);
+  WeightSet(const ModelConfig& config, WeightStorage storage);
 
   Parameter *embed_tokens = nullptr, *norm = nullptr;
   Parameter* lm_head = nullptr;  // embed_tokens where tied
@@ -77,6 +77,7 @@ class WeightSet {
   LayerWeights MakeLayer(const ModelConfig& c, int64_t index);
   MtpWeights MakeMtp(const ModelConfig& c, int64_t depth);
 
+  WeightStorage storage_;
   std::deque<Parameter> store_;
 };
 

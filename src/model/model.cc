@@ -61,10 +61,11 @@ struct Model::Impl {
   MlaShape mla_shape;
   GqaShape gqa_shape;
   RouterShape router_shape;
+  std::vector<std::shared_ptr<const void>> owners;
 
-  explicit Impl(ModelConfig c)
+  Impl(ModelConfig c, WeightStorage storage)
       : config(std::move(c)),
-        weights(config),
+        weights(config, storage),
         inv_freq(InverseFrequencies(config)),
         mla_shape{config.num_attention_heads, config.qk_nope_head_dim, config.qk_rope_head_dim,
                   config.v_head_dim, SoftmaxScale(config)},
@@ -196,7 +197,8 @@ void Batch::Append(std::span<const int32_t> ids, int64_t first_position, KvCache
   }
 }
 
-Model::Model(ModelConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
+Model::Model(ModelConfig config, WeightStorage storage)
+    : impl_(std::make_unique<Impl>(std::move(config), storage)) {}
 Model::~Model() = default;
 Model::Model(Model&&) noexcept = default;
 const ModelConfig& Model::config() const { return impl_->config; }
@@ -276,6 +278,10 @@ void Model::Changed() {
 
 void Model::ZeroGrad() {
   for (Parameter* parameter : impl_->weights.parameters) parameter->ZeroGrad();
+}
+
+void Model::KeepAlive(std::shared_ptr<const void> owner) {
+  impl_->owners.push_back(std::move(owner));
 }
 
 void UpdateCorrectionBias(Model& model, const std::vector<std::vector<int64_t>>& expert_counts,

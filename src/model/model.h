@@ -59,9 +59,15 @@ struct ForwardReport {
   double balance_loss = 0;                          // added to
 };
 
+enum class WeightStorage {
+  kF32,       // every weight has an f32 value and can be trained
+  kAsStored,  // matrices are rows of a checkpoint (Parameter::stored), to be appended
+};
+
 class Model {
  public:
-  explicit Model(ModelConfig config);  // weights uninitialised; see Initialize and model/weights.h
+  // Weights uninitialised; see Initialize and model/weights.h.
+  explicit Model(ModelConfig config, WeightStorage storage = WeightStorage::kF32);
   ~Model();
   Model(Model&&) noexcept;
   const ModelConfig& config() const;
@@ -96,13 +102,15 @@ class Model {
   struct NamedTensor {
     std::string name;
     Shape shape;
-    float* data;
+    float* data;           // null where the weight is stored
     Parameter* parameter;  // null for the correction bias
     int64_t offset;        // elements into the parameter
   };
   std::vector<NamedTensor> named_tensors();
   void Changed();  // after writing weights through named_tensors or parameters
   void ZeroGrad();
+  // Holds what stored weights borrow from.
+  void KeepAlive(std::shared_ptr<const void> owner);
 
  private:
   struct Impl;

@@ -9,8 +9,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "formats/safetensors.h"
-#include "tensor/block_quant.h"
-#include "tensor/number_formats.h"
+#include "model/weight_source.h"
 
 namespace reckon {
 namespace {
@@ -36,129 +35,94 @@ std::span<const std::byte> Bytes(const Model::NamedTensor& tensor) {
       std::span<const float>(tensor.data, static_cast<size_t>(NumElements(tensor.shape))));
 }
 
-const TensorView& Find(const SafetensorsFolder& files, const Model::NamedTensor& tensor,
-                       const ModelConfig& config, const std::string& folder) {
-  if (!files.Has(tensor.name)) {
-    std::string hint;
-    for (int64_t d = 0; d < config.num_nextn_predict_layers; ++d) {
-      if (tensor.name.rfind(fmt::format("model.layers.{}.", config.num_hidden_layers + d), 0) != 0)
-        continue;
-      hint = fmt::format(
-          " (of MTP module {}; set num_nextn_predict_layers to {} in config.json to run without "
-          "it)",
-          d + 1, d);
-    }
-    Throw(ErrorKind::kNotFound,
-          fmt::format("{}: tensor {} is missing{}", folder, tensor.name, hint));
+// What to do about a tensor that is missing because it belongs to an MTP module.
+std::string MtpHint(const ModelConfig& config, const std::string& name) {
+  for (int64_t d = 0; d < config.num_nextn_predict_layers; ++d) {
+    if (!name.starts_with(fmt::format("model.layers.{}.", config.num_hidden_layers + d))) continue;
+    return fmt::format(
+        " (of MTP module {}; set num_nextn_predict_layers to {} in config.json to run without it)",
+        d + 1, d);
   }
-  const TensorView& view = files.Get(tensor.name);
-  if (view.shape != tensor.shape) {
-    Throw(ErrorKind::kCorrupt,
-          fmt::format("{}: tensor {} has shape {}, the config asks for {}", folder, tensor.name,
-                      ToString(view.shape), ToString(tensor.shape)));
-  }
-  return view;
+  return {};
 }
 
-constexpr char kScaleSuffix[] = "_scale_inv";  // NAME.weight_scale_inv of DeepSeek's FP8
-
-// DeepSeek's FP8 checkpoints: e4m3 times the scale of its block of 128 x 128 (arXiv:2412.19437,
-// section 3.3.2); blocks at the lower and right edges may be partial.
-void ConvertFp8(const TensorView& view, const TensorView& scale, float* out) {
-  const int64_t rows = view.shape[0], cols = view.shape[1];
-  const Shape blocks = {(rows + kQuantBlock - 1) / kQuantBlock,
-                        (cols + kQuantBlock - 1) / kQuantBlock};
-  if (scale.dtype != DType::kF32 || scale.shape != blocks) {
-    Throw(ErrorKind::kCorrupt,
-          fmt::format("its scales are {} {}, blocks of {} x {} need F32 {}", Name(scale.dtype),
-                      ToString(scale.shape), kQuantBlock, kQuantBlock, ToString(blocks)));
+StoredMatrix Find(const WeightSource& source, const ModelConfig& config,
+                  const Model::NamedTensor& tensor) {
+  if (!source.Has(tensor.name)) {
+    Throw(ErrorKind::kNotFound, fmt::format("{}: tensor {} is missing{}", source.where(),
+                                            tensor.name, MtpHint(config, tensor.name)));
   }
-  std::vector<float> scales(scale.bytes.size() / sizeof(float));
-  std::memcpy(scales.data(), scale.bytes.data(), scale.bytes.size());
-  const auto* codes = reinterpret_cast<const uint8_t*>(view.bytes.data());
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* row_scales = scales.data() + r / kQuantBlock * blocks[1];
-    for (int64_t c = 0; c < cols; ++c) {
-      out[r * cols + c] = F32FromE4M3(codes[r * cols + c]) * row_scales[c / kQuantBlock];
-    }
-  }
+  return source.Get(tensor.name, tensor.shape);
 }
 
-// What a tensor needs besides itself: the scales of an FP8 matrix, else null.
-const TensorView* ScaleOf(const SafetensorsFolder& files, const TensorView& view,
-                          const std::string& name) {
-  if (view.dtype != DType::kF8E4M3) return nullptr;
-  if (view.shape.size() != 2 || !files.Has(name + kScaleSuffix)) {
-    Throw(ErrorKind::kNotFound, fmt::format("it is F8_E4M3 {} and {}{} is missing",
-                                            ToString(view.shape), name, kScaleSuffix));
-  }
-  return &files.Get(name + kScaleSuffix);
+void ReadAll(const StoredMatrix& matrix, float* out) {
+  for (int64_t r = 0; r < matrix.rows; ++r) matrix.Read(r, 0, matrix.cols, out + r * matrix.cols);
 }
 
-void Convert(const SafetensorsFolder& files, const TensorView& view, const std::string& name,
-             const std::string& folder, float* out) {
-  try {
-    if (const TensorView* scale = ScaleOf(files, view, name)) {
-      ConvertFp8(view, *scale, out);
-    } else {
-      ConvertToF32(view, out);
-    }
-  } catch (const Error& error) {
-    Throw(error.kind(), fmt::format("{}: tensor {}: {}", folder, name, error.what()));
-  }
-}
-
-void CheckCopies(Model& model, const SafetensorsFolder& files, const std::string& folder) {
+void CheckCopies(Model& model, const WeightSource& source) {
   const std::vector<Model::NamedTensor> tensors = model.named_tensors();
   for (const Copy& copy : MtpCopies(model.config())) {
-    if (!files.Has(copy.name)) continue;
+    if (!source.Has(copy.name)) continue;
     for (const Model::NamedTensor& tensor : tensors) {
       if (tensor.name != copy.original) continue;
-      const TensorView& view = files.Get(copy.name);
       std::vector<float> values(static_cast<size_t>(NumElements(tensor.shape)));
-      if (view.shape == tensor.shape) Convert(files, view, copy.name, folder, values.data());
-      if (view.shape != tensor.shape ||
-          std::memcmp(values.data(), tensor.data, values.size() * sizeof(float)) != 0) {
+      ReadAll(source.Get(copy.name, tensor.shape), values.data());
+      if (std::memcmp(values.data(), tensor.data, values.size() * sizeof(float)) != 0) {
         Throw(ErrorKind::kUnsupported,
               fmt::format(
                   "{}: {} differs from {}; MTP modules share embedding and head with the model",
-                  folder, copy.name, copy.original));
+                  source.where(), copy.name, copy.original));
       }
     }
   }
 }
 
 // A tensor nobody asked for would be silently lost.
-void RefuseUnknown(Model& model, const SafetensorsFolder& files, const std::string& folder) {
+void RefuseUnknown(Model& model, const WeightSource& source) {
   std::set<std::string> known;
   for (const Model::NamedTensor& tensor : model.named_tensors()) known.insert(tensor.name);
   for (const Copy& copy : MtpCopies(model.config())) known.insert(copy.name);
-  for (const std::string& name : files.names()) {
-    const bool buffer = name.find("rotary_emb.inv_freq") != std::string::npos;
-    const bool scale = name.ends_with(kScaleSuffix) &&
-                       known.count(name.substr(0, name.size() - (sizeof kScaleSuffix - 1))) > 0;
-    const bool tied_head = model.config().tie_word_embeddings && name == "lm_head.weight";
-    if (!known.count(name) && !buffer && !scale && !tied_head) {
-      Throw(ErrorKind::kUnsupported,
-            fmt::format("{}: tensor {} has no place in the model that config.json describes",
-                        folder, name));
-    }
+  if (model.config().tie_word_embeddings) known.insert("lm_head.weight");
+  for (const std::string& name : source.names()) {
+    if (known.count(name) > 0) continue;
+    Throw(ErrorKind::kUnsupported,
+          fmt::format("{}: tensor {} has no place in the model that config.json describes",
+                      source.where(), name));
   }
+}
+
+ModelConfig ConfigOf(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  return ParseModelConfig(ReadJsonFile(path), path);
 }
 
 }  // namespace
 
 std::unique_ptr<Model> LoadModel(const std::string& folder) {
-  const std::string path = folder + "/config.json";
-  auto model = std::make_unique<Model>(ParseModelConfig(ReadJsonFile(path), path));
-  const SafetensorsFolder files(folder);
-  RefuseUnknown(*model, files, folder);
+  auto model = std::make_unique<Model>(ConfigOf(folder));
+  const auto source = OpenSafetensorsSource(folder);
+  RefuseUnknown(*model, *source);
   for (const Model::NamedTensor& tensor : model->named_tensors()) {
-    const TensorView& view = Find(files, tensor, model->config(), folder);
-    Convert(files, view, tensor.name, folder, tensor.data);
+    ReadAll(Find(*source, model->config(), tensor), tensor.data);
   }
-  CheckCopies(*model, files, folder);
+  CheckCopies(*model, *source);
   model->Changed();
+  return model;
+}
+
+std::unique_ptr<Model> OpenModel(const std::string& folder) {
+  auto model = std::make_unique<Model>(ConfigOf(folder), WeightStorage::kAsStored);
+  const std::shared_ptr<const WeightSource> source = OpenSafetensorsSource(folder);
+  RefuseUnknown(*model, *source);
+  for (const Model::NamedTensor& tensor : model->named_tensors()) {
+    const StoredMatrix matrix = Find(*source, model->config(), tensor);
+    if (tensor.data == nullptr) {
+      tensor.parameter->stored().Append(matrix);
+    } else {
+      ReadAll(matrix, tensor.data);
+    }
+  }
+  model->KeepAlive(source);
   return model;
 }
 

@@ -68,7 +68,8 @@ void RotateRow(const Runtime& rt, const RopeTable& table, int64_t row, float sig
 }  // namespace
 
 Variable Embedding(const Runtime& rt, Tape* tape, std::span<const int32_t> ids, Parameter& table) {
-  const int64_t vocab_size = table.value().dim(0), hidden = table.value().dim(1);
+  const int64_t vocab_size = table.shape()[0], hidden = table.shape()[1];
+  Check(tape == nullptr || !table.is_stored(), "a stored weight has no backward");
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= vocab_size) {
       Throw(ErrorKind::kInvalidArgument,
@@ -78,10 +79,14 @@ Variable Embedding(const Runtime& rt, Tape* tape, std::span<const int32_t> ids, 
   }
   const int64_t rows = static_cast<int64_t>(ids.size());
   Variable y(rows, hidden);
-  const float* weights = table.value().f32();
   ForRowBlocks(rt, rows, hidden, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      Copy(weights + ids[static_cast<size_t>(r)] * hidden, hidden, y.value().row(r));
+      const int64_t id = ids[static_cast<size_t>(r)];
+      if (table.is_stored()) {
+        table.stored().Read(id, 0, hidden, y.value().row(r));
+      } else {
+        Copy(table.value().f32() + id * hidden, hidden, y.value().row(r));
+      }
     }
   });
   if (tape != nullptr) {

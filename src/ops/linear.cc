@@ -138,6 +138,59 @@ void RunWeightGradients(const Runtime& rt, const std::vector<WeightGradient>& gr
   });
 }
 
+// Columns of a stored weight that a task holds as f32 at a time: panel and rows stay in L2.
+constexpr int64_t kStoredDepth = 1024;
+
+// Columns [first, first + 32) of y for the rows of an expert: 32 rows of the stored weight are read
+// as f32 and packed, a piece of k after the other. Between pieces the sums rest in y, which keeps
+// them exactly, so the bits are those of the same product with the weight held as f32.
+void RunStoredPanel(const Runtime& rt, const StoredWeight& weight, int64_t weight_row,
+                    const ConstMatrix& a, const Matrix& c) {
+  const bool bf16 = rt.precision == Precision::kBF16;
+  const int64_t k = a.cols, depth = std::min(k, kStoredDepth);
+  std::vector<float> rows(static_cast<size_t>(c.cols * depth));
+  std::vector<float> panel(static_cast<size_t>((depth + 1) / 2 * 2 * kPanelCols));
+  for (int64_t begin = 0; begin < k; begin += kStoredDepth) {
+    const int64_t count = std::min(kStoredDepth, k - begin);
+    for (int64_t j = 0; j < c.cols; ++j) {
+      weight.Read(weight_row + j, begin, count, rows.data() + j * count);
+    }
+    const int64_t stride = (count + 1) / 2 * 2 * kPanelCols;
+    (bf16 ? rt.kernels->pack_bf16
+          : rt.kernels->pack_f32)({count, c.cols, rows.data(), 1, count, panel.data(), stride});
+    GemmArgs args;
+    args.m = a.rows;
+    args.n = c.cols;
+    args.k = count;
+    args.a = a.data + begin;
+    args.a_row_stride = a.row_stride;
+    args.b = panel.data();
+    args.b_panel_stride = stride;
+    args.c = c.data;
+    args.c_row_stride = c.row_stride;
+    args.accumulate = begin > 0;
+    (bf16 ? rt.kernels->gemm_bf16 : rt.kernels->gemm_f32)(args);
+  }
+}
+
+void RunStored(const Runtime& rt, const StoredWeight& weight, const Matrix& x, const Matrix& y,
+               const std::vector<int64_t>& offsets) {
+  std::vector<int64_t> experts;  // those with rows
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    if (offsets[e + 1] > offsets[e]) experts.push_back(static_cast<int64_t>(e));
+  }
+  const int64_t panels = (y.cols + kPanelCols - 1) / kPanelCols;
+  rt.pool->ParallelFor(static_cast<int64_t>(experts.size()) * panels, [&](int64_t task) {
+    const int64_t expert = experts[static_cast<size_t>(task / panels)];
+    const int64_t first = task % panels * kPanelCols;
+    const int64_t begin = offsets[static_cast<size_t>(expert)];
+    const int64_t count = offsets[static_cast<size_t>(expert) + 1] - begin;
+    RunStoredPanel(
+        rt, weight, expert * y.cols + first, {x.row(begin), count, x.cols, x.row_stride},
+        {y.row(begin) + first, count, std::min(kPanelCols, y.cols - first), y.row_stride});
+  });
+}
+
 Matrix Rows(const Matrix& m, int64_t begin, int64_t count) {
   return {m.row(begin), count, m.cols, m.row_stride};
 }
@@ -197,6 +250,10 @@ void GroupedBackward(const Runtime& rt, const Variable& x, const Variable& y, Pa
 Variable GroupedForward(const Runtime& rt, const Variable& x, Parameter& weight, int64_t out,
                         const std::vector<int64_t>& offsets) {
   Variable y(x.rows(), out);
+  if (weight.is_stored()) {
+    RunStored(rt, weight.stored(), x.value(), y.value(), offsets);
+    return y;
+  }
   const PackedWeight& packed = weight.packed_forward(rt);
   RunProducts(rt, GroupProducts(packed, x.value(), y.value(), offsets, false), x.cols(),
               packed.panel_stride);
@@ -204,7 +261,7 @@ Variable GroupedForward(const Runtime& rt, const Variable& x, Parameter& weight,
 }
 
 void CheckInputs(const Variable& x, const Parameter& weight, size_t dimensions) {
-  const Shape& shape = weight.value().shape();
+  const Shape& shape = weight.shape();
   if (shape.size() != dimensions || shape.back() != x.cols()) {
     Throw(ErrorKind::kInternal, fmt::format("{}: weight {} does not fit an input of {} columns",
                                             weight.name(), ToString(shape), x.cols()));
@@ -216,10 +273,11 @@ void CheckInputs(const Variable& x, const Parameter& weight, size_t dimensions) 
 Variable Linear(const Runtime& rt, Tape* tape, const Variable& x, Parameter& weight,
                 Parameter* bias) {
   CheckInputs(x, weight, 2);
-  Check(bias == nullptr || bias->value().num_elements() == weight.value().dim(0),
+  Check(bias == nullptr || bias->value().num_elements() == weight.shape()[0],
         "Linear: one bias an output");
   const std::vector<int64_t> offsets = {0, x.rows()};
-  Variable y = GroupedForward(rt, x, weight, weight.value().dim(0), offsets);
+  Check(tape == nullptr || !weight.is_stored(), "a stored weight has no backward");
+  Variable y = GroupedForward(rt, x, weight, weight.shape()[0], offsets);
   if (bias != nullptr) AddBias(rt, y.value(), *bias);
   if (tape != nullptr) {
     tape->Record([rt, x, y, offsets, &weight, bias] {
@@ -240,10 +298,11 @@ Variable LinearF32(const Runtime& rt, Tape* tape, const Variable& x, Parameter& 
 Variable GroupedLinear(const Runtime& rt, Tape* tape, const Variable& x, Parameter& weight,
                        const std::vector<int64_t>& offsets) {
   CheckInputs(x, weight, 3);
-  Check(static_cast<int64_t>(offsets.size()) == weight.value().dim(0) + 1 && offsets.front() == 0 &&
+  Check(tape == nullptr || !weight.is_stored(), "a stored weight has no backward");
+  Check(static_cast<int64_t>(offsets.size()) == weight.shape()[0] + 1 && offsets.front() == 0 &&
             offsets.back() == x.rows() && std::is_sorted(offsets.begin(), offsets.end()),
         "GroupedLinear: offsets must ascend from 0 to the number of rows, one more than experts");
-  Variable y = GroupedForward(rt, x, weight, weight.value().dim(1), offsets);
+  Variable y = GroupedForward(rt, x, weight, weight.shape()[1], offsets);
   if (tape != nullptr) {
     tape->Record([rt, x, y, offsets, &weight] {
       if (y.has_grad()) GroupedBackward(rt, x, y, weight, offsets);

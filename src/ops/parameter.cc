@@ -7,8 +7,13 @@
 namespace reckon {
 
 Parameter::Parameter(std::string name, Tensor value, bool decay)
-    : name_(std::move(name)), value_(std::move(value)), decay_(decay) {
+    : name_(std::move(name)), shape_(value.shape()), value_(std::move(value)), decay_(decay) {
   Check(value_.dtype() == DType::kF32, "a Parameter holds f32");
+}
+
+Parameter::Parameter(std::string name, Shape shape)
+    : name_(std::move(name)), shape_(std::move(shape)), trainable_(false), is_stored_(true) {
+  Check(shape_.size() == 2 || shape_.size() == 3, "only matrices are stored");
 }
 
 Tensor& Parameter::grad() {

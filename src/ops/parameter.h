@@ -1,10 +1,12 @@
-// A trainable weight: f32 value, gradient, and the packed copies that matrix products read.
+// A weight: trainable, with an f32 value, a gradient and the packed copies that matrix products
+// read; or stored, as it lies in a checkpoint.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 #include "ops/runtime.h"
+#include "tensor/stored_matrix.h"
 #include "tensor/tensor.h"
 
 namespace reckon {
@@ -24,7 +26,15 @@ class Parameter {
   // it.
   Parameter(std::string name, Tensor value, bool decay);
 
+  // A matrix or a stack of matrices without a value: its rows are appended to stored().
+  Parameter(std::string name, Shape shape);
+
   const std::string& name() const { return name_; }
+  const Shape& shape() const { return shape_; }
+  // Set where the weight is stored; then there is no value, no gradient and no packed copy.
+  bool is_stored() const { return is_stored_; }
+  StoredWeight& stored() { return stored_; }
+  const StoredWeight& stored() const { return stored_; }
   Tensor& value() { return value_; }
   const Tensor& value() const { return value_; }
   bool decay() const { return decay_; }
@@ -45,8 +55,10 @@ class Parameter {
  private:
   const PackedWeight& Pack(const Runtime& rt, bool transposed, PackedWeight& packed);
   std::string name_;
+  Shape shape_;
   Tensor value_, grad_;
-  bool decay_ = false, trainable_ = true;
+  StoredWeight stored_;
+  bool decay_ = false, trainable_ = true, is_stored_ = false;
   PackedWeight forward_, backward_;
 };
 

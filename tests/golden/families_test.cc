@@ -22,6 +22,7 @@ constexpr double kGradientTolerance = 5e-5, kNormTolerance = 2e-4;
 struct Family {
   const char* folder;
   Isa isa;
+  bool stored;  // weights as they lie in the file, else expanded to f32
 };
 void PrintTo(const Family& f, std::ostream* out) { *out << f.folder << " " << Name(f.isa); }
 
@@ -33,7 +34,7 @@ class FamilyFixture : public testing::TestWithParam<Family> {
     const KernelTable* table = FindKernelTable(GetParam().isa);
     if (table == nullptr) GTEST_SKIP() << "this CPU has no " << Name(GetParam().isa);
     rt_ = {&pool_, table, Precision::kF32};
-    model_ = LoadModel(folder_);
+    model_ = GetParam().stored ? OpenModel(folder_) : LoadModel(folder_);
     expected_ = std::make_unique<SafetensorsFile>(folder_ + "/expected.safetensors");
     const Shape& shape = expected_->Get("input_ids").shape;
     batch_ = shape[0];
@@ -155,6 +156,16 @@ TEST_P(FamilyFixture, DecodingWithACacheAgrees) {
   }
 }
 
+TEST_P(FamilyFixture, StoredWeightsGiveTheBitsOfExpandedOnes) {
+  if (GetParam().stored) GTEST_SKIP() << "compared once";
+  const auto stored = OpenModel(folder_);
+  const Variable a = Logits(WholeBatch());
+  const Variable b = stored->Logits(rt_, nullptr, stored->Forward(rt_, nullptr, WholeBatch()));
+  EXPECT_EQ(std::memcmp(a.value().data, b.value().data,
+                        static_cast<size_t>(a.rows() * a.cols()) * sizeof(float)),
+            0);
+}
+
 TEST_P(FamilyFixture, LongPositionsAgree) {
   const std::vector<int32_t> ids = Ids("long.input_ids");
   for (const std::string prefix : {"long.contig", "long.gapped"}) {
@@ -188,7 +199,7 @@ TEST_P(FamilyFixture, GreedyDecodingGivesTheSameTokens) {
 
 TEST_P(FamilyFixture, GradientsAgreeWhereTheFixtureHasThem) {
   const std::string path = folder_ + "/expected_train.safetensors";
-  if (!FileExists(path)) GTEST_SKIP() << "this fixture has no gradients";
+  if (!FileExists(path) || GetParam().stored) GTEST_SKIP() << "no gradients here";
   const SafetensorsFile train(path);
   Tape tape;
   Loss(&tape);
@@ -216,7 +227,7 @@ TEST_P(FamilyFixture, GradientsAgreeWhereTheFixtureHasThem) {
 
 TEST_P(FamilyFixture, ThreeAdamWStepsAgreeWhereTheFixtureHasThem) {
   const std::string path = folder_ + "/expected_train.safetensors";
-  if (!FileExists(path)) GTEST_SKIP() << "this fixture has no training";
+  if (!FileExists(path) || GetParam().stored) GTEST_SKIP() << "no training here";
   const SafetensorsFile train(path);
   AdamW optimizer(model_->parameters(), {0.9, 0.95, 1e-8, 0.1, 1.0});
   const Tensor losses = train.LoadF32("losses"), norms = train.LoadF32("grad_norms");
@@ -235,14 +246,15 @@ std::vector<Family> AllFamilies() {
   for (const char* folder :
        {"v2-lite-tiny", "v2-tiny", "v3-tiny-fp8", "qwen2-tiny", "qwen2-tiny-tied", "llama3-tiny"}) {
     for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
-      all.push_back({folder, isa});
+      for (const bool stored : {false, true}) all.push_back({folder, isa, stored});
     }
   }
   return all;
 }
 
 std::string FamilyName(const testing::TestParamInfo<Family>& info) {
-  std::string name = std::string(info.param.folder) + "_" + Name(info.param.isa);
+  std::string name = std::string(info.param.folder) + "_" + Name(info.param.isa) +
+                     (info.param.stored ? "_stored" : "_f32");
   for (char& c : name) c = c == '-' ? '_' : c;
   return name;
 }

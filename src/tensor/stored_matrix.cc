@@ -1,0 +1,70 @@
+#include "tensor/stored_matrix.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "tensor/block_quant.h"
+#include "tensor/number_formats.h"
+
+namespace reckon {
+namespace {
+
+const std::array<float, 256>& E4M3Values() {
+  static const std::array<float, 256> values = [] {
+    std::array<float, 256> table{};
+    for (size_t code = 0; code < table.size(); ++code) {
+      table[code] = F32FromE4M3(static_cast<uint8_t>(code));
+    }
+    return table;
+  }();
+  return values;
+}
+
+void ReadFp8(const StoredMatrix& m, int64_t row, int64_t begin, int64_t count, float* out) {
+  const int64_t blocks = (m.cols + kQuantBlock - 1) / kQuantBlock;
+  const float* scales = m.fp8_scales->data() + row / kQuantBlock * blocks;
+  const auto* codes = reinterpret_cast<const uint8_t*>(m.data) + row * m.cols;
+  const std::array<float, 256>& e4m3 = E4M3Values();
+  for (int64_t c = begin; c < begin + count; ++c) {
+    out[c - begin] = e4m3[codes[c]] * scales[c / kQuantBlock];
+  }
+}
+
+// Where Hugging Face's row lies: halves (i, i + half) are pairs (2i, 2i + 1) in the file.
+int64_t PairedRow(int64_t row, int64_t head_dim) {
+  const int64_t head = row / head_dim, i = row % head_dim, half = head_dim / 2;
+  return head * head_dim + (i < half ? 2 * i : 2 * (i - half) + 1);
+}
+
+}  // namespace
+
+void StoredMatrix::Read(int64_t row, int64_t begin, int64_t count, float* out) const {
+  if (paired_rows_of_head > 0) row = PairedRow(row, paired_rows_of_head);
+  if (fp8_scales) {
+    ReadFp8(*this, row, begin, count, out);
+    return;
+  }
+  const FormatInfo& info = InfoOf(format);
+  const std::byte* from = data + (row * cols + begin) / info.block_elements * info.block_bytes;
+  DequantizeRow(format, from, count, out);
+}
+
+int64_t StoredMatrix::num_bytes() const {
+  if (!fp8_scales) return rows * RowBytes(format, cols);
+  return rows * cols + static_cast<int64_t>(fp8_scales->size() * sizeof(float));
+}
+
+void StoredWeight::Append(StoredMatrix part) {
+  Check(parts_.empty() || parts_[0].cols == part.cols, "StoredWeight: parts of one width");
+  ends_.push_back(rows() + part.rows);
+  parts_.push_back(std::move(part));
+}
+
+void StoredWeight::Read(int64_t row, int64_t begin, int64_t count, float* out) const {
+  const auto end = std::upper_bound(ends_.begin(), ends_.end(), row);
+  const auto index = static_cast<size_t>(end - ends_.begin());
+  parts_[index].Read(row - (index == 0 ? 0 : ends_[index - 1]), begin, count, out);
+}
+
+}  // namespace reckon
