@@ -278,12 +278,15 @@ SafetensorsFolder::SafetensorsFolder(const std::string& folder) : folder_(folder
   for (const auto& [shard, names] : names_of) {
     const std::string path = folder + "/" + shard;
     if (!FileExists(path)) {
-      Throw(ErrorKind::kNotFound, fmt::format("{}: missing, though {} names it", path, index_path));
+      Throw(ErrorKind::kNotFound,
+            fmt::format("{}: missing, though {} names it for {} tensors, the first \"{}\"", path,
+                        index_path, names.size(), names.empty() ? "" : names.front()));
     }
     files_.emplace_back(path);
     for (const auto& [name, view] : files_.back().tensors()) {
-      if (!file_of_.emplace(name, files_.size() - 1).second) {
-        Corrupt(path, fmt::format("tensor \"{}\" is also in another shard", name));
+      const auto [at, is_new] = file_of_.emplace(name, files_.size() - 1);
+      if (!is_new) {
+        Corrupt(path, fmt::format("tensor \"{}\" is also in {}", name, files_[at->second].path()));
       }
     }
     for (const std::string& name : names) {
@@ -308,53 +311,6 @@ std::vector<std::string> SafetensorsFolder::names() const {
   std::vector<std::string> names;
   for (const auto& [name, file] : file_of_) names.push_back(name);
   return names;
-}
-
-void WriteSafetensors(const std::string& path, const std::vector<NamedBytes>& tensors,
-                      const std::map<std::string, std::string>& metadata) {
-  // Widest elements first, then by name: each tensor is aligned to its element, and the file does
-  // not depend on the caller's order.
-  std::vector<const NamedBytes*> ordered;
-  for (const NamedBytes& tensor : tensors) ordered.push_back(&tensor);
-  std::sort(ordered.begin(), ordered.end(), [](const NamedBytes* a, const NamedBytes* b) {
-    return SizeOf(a->dtype) != SizeOf(b->dtype) ? SizeOf(a->dtype) > SizeOf(b->dtype)
-                                                : a->name < b->name;
-  });
-  Json header = Json::object();
-  if (!metadata.empty()) header[kMetadataKey] = metadata;
-  Json::object_t& entries = header.get_ref<Json::object_t&>();
-  std::map<std::string, int> seen;
-  size_t offset = 0;
-  for (const NamedBytes* tensor : ordered) {
-    const std::string where = fmt::format("{}: tensor \"{}\"", path, tensor->name);
-    if (tensor->name == kMetadataKey || ++seen[tensor->name] > 1) {
-      Throw(ErrorKind::kInvalidArgument, where + ": the name is taken");
-    }
-    const auto elements = static_cast<size_t>(NumElements(tensor->shape));
-    if (tensor->bytes.size() != elements * SizeOf(tensor->dtype)) {
-      Throw(ErrorKind::kInvalidArgument,
-            fmt::format("{}: {} bytes for shape {} of {}", where, tensor->bytes.size(),
-                        ToString(tensor->shape), Name(tensor->dtype)));
-    }
-    entries.emplace_back(tensor->name,
-                         Json{{"dtype", Name(tensor->dtype)},
-                              {"shape", tensor->shape},
-                              {"data_offsets", {offset, offset + tensor->bytes.size()}}});
-    offset += tensor->bytes.size();
-  }
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const Json::exception& error) {
-    Throw(ErrorKind::kInvalidArgument, fmt::format("{}: header: {}", path, error.what()));
-  }
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  const uint64_t length = text.size();
-  WriteFileAtomically(path, [&](const WriteBytes& write) {
-    write(std::as_bytes(std::span<const uint64_t>(&length, 1)));
-    write(std::as_bytes(std::span<const char>(text.data(), text.size())));
-    for (const NamedBytes* tensor : ordered) write(tensor->bytes);
-  });
 }
 
 }  // namespace reckon

@@ -4,12 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/files.h"
 #include "tensor/tensor.h"
 
 namespace reckon {
@@ -66,6 +68,23 @@ struct NamedBytes {
 // the path and the system's reason.
 void WriteSafetensors(const std::string& path, const std::vector<NamedBytes>& tensors,
                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+
+struct SafetensorsSpec {
+  std::string name;
+  DType dtype = DType::kF32;
+  Shape shape;
+};
+// Writes into an existing folder: model.safetensors, or, where all tensors take more than
+// max_shard_bytes, model-00001-of-000NN.safetensors and so on with model.safetensors.index.json.
+// Tensors fill the shards in the order given; one that is larger than a shard has its own. `fill`
+// is asked for the bytes of one tensor after the other, each once, and writes them in any pieces,
+// so that no more than a piece need be in memory; it must not depend on the order in which it is
+// asked. On any failure every file of this call is removed.
+void WriteSafetensorsFolder(const std::string& folder, const std::vector<SafetensorsSpec>& tensors,
+                            int64_t max_shard_bytes,
+                            const std::function<void(size_t index, const WriteBytes& write)>& fill,
+                            const std::map<std::string, std::string>& metadata = {
+                                {"format", "pt"}});
 
 void ConvertToF32(const TensorView& view, float* out);
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/rng.h"
+#include "formats/json.h"
 
 namespace reckon {
 namespace {
@@ -290,7 +291,7 @@ TEST_F(SafetensorsFolderTest, NamesWhatIsMissingOrContradictory) {
   EXPECT_THAT(Failure(), HasSubstr("neither"));
   WriteShard("s1.safetensors", {"a"});
   WriteIndex(R"({"a": "s1.safetensors", "c": "s2.safetensors"})");
-  EXPECT_THAT(Failure(), HasSubstr("s2.safetensors: missing"));
+  EXPECT_THAT(Failure(), HasSubstr("s2.safetensors: missing, though"));
   WriteIndex(R"({"a": "s1.safetensors", "b": "s1.safetensors"})");
   EXPECT_THAT(Failure(), HasSubstr("has no tensor \"b\""));
   WriteIndex(R"({"a": "../s1.safetensors"})");
@@ -299,7 +300,86 @@ TEST_F(SafetensorsFolderTest, NamesWhatIsMissingOrContradictory) {
   EXPECT_THAT(Failure(), HasSubstr("weight_map"));
   WriteShard("s2.safetensors", {"a", "c"});
   WriteIndex(R"({"a": "s1.safetensors", "c": "s2.safetensors"})");
-  EXPECT_THAT(Failure(), HasSubstr("also in another shard"));
+  EXPECT_THAT(Failure(), HasSubstr("\"a\" is also in"));
+}
+
+TEST_F(SafetensorsFolderTest, NamesTheTensorOfABadIndexOrACutShard) {
+  WriteShard("s1.safetensors", {"a", "b"});
+  WriteIndex(R"({"a": "s2.safetensors", "a": "s1.safetensors"})");
+  EXPECT_THAT(Failure(), HasSubstr("index.json"));
+  EXPECT_THAT(Failure(), HasSubstr("duplicate key \"a\""));
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s1.safetensors", "c": "s2.safetensors"})");
+  EXPECT_THAT(Failure(), HasSubstr("the first \"c\""));
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s1.safetensors"})");
+  std::filesystem::resize_file(folder_ + "/s1.safetensors",
+                               std::filesystem::file_size(folder_ + "/s1.safetensors") - 1);
+  EXPECT_THAT(Failure(), HasSubstr("s1.safetensors: tensor \"b\": ends at byte 8 of 7"));
+}
+
+class SafetensorsShardsTest : public SafetensorsFolderTest {
+ protected:
+  // Tensors "t0".. of 4 floats each, tensor i all i.
+  static std::vector<SafetensorsSpec> Specs(int count) {
+    std::vector<SafetensorsSpec> specs;
+    for (int i = 0; i < count; ++i) {
+      specs.push_back({"t" + std::to_string(i), DType::kF32, {2, 2}});
+    }
+    return specs;
+  }
+  static void FillInTwoPieces(size_t i, const WriteBytes& write) {
+    const std::vector<float> half(2, static_cast<float>(i));
+    write(Bytes(half));
+    write(Bytes(half));
+  }
+};
+
+TEST_F(SafetensorsShardsTest, AreCutBySizeAndFoundByTheIndex) {
+  std::vector<SafetensorsSpec> specs = Specs(5);
+  specs[2].shape = {16};  // larger than a shard
+  WriteSafetensorsFolder(folder_, specs, 40, [&](size_t i, const WriteBytes& write) {
+    if (i == 2) {
+      write(Bytes(std::vector<float>(16, 2)));
+    } else {
+      FillInTwoPieces(i, write);
+    }
+  });
+  for (int shard = 1; shard <= 3; ++shard) {
+    EXPECT_TRUE(
+        FileExists(folder_ + "/model-0000" + std::to_string(shard) + "-of-00003.safetensors"));
+  }
+  const Json index = ReadJsonFile(path_ + ".index.json");
+  EXPECT_EQ(index["metadata"]["total_size"], 4 * 16 + 64);
+  EXPECT_EQ(index["weight_map"]["t1"], "model-00001-of-00003.safetensors");
+  EXPECT_EQ(index["weight_map"]["t2"], "model-00002-of-00003.safetensors");
+  EXPECT_EQ(index["weight_map"]["t4"], "model-00003-of-00003.safetensors");
+  const SafetensorsFolder folder(folder_);
+  EXPECT_EQ(folder.names().size(), 5u);
+  float values[4];
+  ConvertToF32(folder.Get("t3"), values);
+  EXPECT_EQ(values[3], 3);
+}
+
+TEST_F(SafetensorsShardsTest, AreOneFileWhereThatIsEnough) {
+  WriteSafetensorsFolder(folder_, Specs(3), 48, FillInTwoPieces);
+  EXPECT_TRUE(FileExists(path_));
+  EXPECT_FALSE(FileExists(path_ + ".index.json"));
+  EXPECT_EQ(SafetensorsFolder(folder_).names().size(), 3u);
+}
+
+TEST_F(SafetensorsShardsTest, LeaveNothingBehindWhenWritingFails) {
+  const auto fail_at_last = [](size_t i, const WriteBytes& write) {
+    if (i == 3) Throw(ErrorKind::kCancelled, "stopped");
+    FillInTwoPieces(i, write);
+  };
+  EXPECT_THROW(WriteSafetensorsFolder(folder_, Specs(4), 16, fail_at_last), Error);
+  const auto too_long = [](size_t, const WriteBytes& write) {
+    write(Bytes(std::vector<float>(5, 1)));
+  };
+  EXPECT_THROW(WriteSafetensorsFolder(folder_, Specs(2), 16, too_long), Error);
+  std::vector<SafetensorsSpec> twice = Specs(2);
+  twice[1].name = "t0";
+  EXPECT_THROW(WriteSafetensorsFolder(folder_, twice, 16, FillInTwoPieces), Error);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
 }
 
 TEST(SafetensorsFixtures, AreAllRead) {

@@ -190,14 +190,13 @@ void IQ4_XS(Bytes block, float* out) {
 
 // {exponent e8m0, nibbles[16]}: 2^(exponent - 127) * e2m1 (OCP Microscaling Formats 1.0, sec. 5.3,
 // 5.4); the table holds the doubled values, the scale is halved. ggml gives exponent 255, a NaN in
-// the standard, no special meaning.
+// the standard, no special meaning. In double, so that the scale is normal; results below 2^-126
+// are subnormal, and 0 where the processor flushes those.
 void MXFP4(Bytes block, float* out) {
   constexpr int8_t kDoubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-  const uint32_t exponent = block[0];
-  const uint32_t bits = exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23;
-  const auto half_scale = std::bit_cast<float>(bits);
+  const auto half_scale = std::bit_cast<double>(uint64_t{block[0] + 1023u - 128u} << 52);
   for (int e = 0; e < 32; ++e) {
-    out[e] = half_scale * static_cast<float>(kDoubled[Nibble32(block + 1, e)]);
+    out[e] = static_cast<float>(half_scale * kDoubled[Nibble32(block + 1, e)]);
   }
 }
 

@@ -20,6 +20,9 @@ namespace {
 // Scales below this are 0 in f16, whatever small integer they are divided by.
 constexpr float kLeastScale = 1e-10f;
 constexpr float kLargestF16 = 65504;
+// Smaller ones count as 0, so that the result does not depend on whether the processor flushes
+// them.
+constexpr float kLeastNormal = std::numeric_limits<float>::min();
 
 uint16_t StoredF16(float value) { return F16FromF32(std::clamp(value, -kLargestF16, kLargestF16)); }
 float ThroughF16(float value) { return F32FromF16(StoredF16(value)); }
@@ -418,8 +421,8 @@ std::vector<float> Weights(std::span<const float> row, std::span<const float> im
   std::vector<float> weights(row.size());
   for (size_t i = 0; i < row.size(); ++i) {
     const double by = importance.empty() ? 1 : importance[i];
-    weights[i] = static_cast<float>(
-        std::min(by * std::sqrt(mean + static_cast<double>(row[i]) * row[i]), 1e37));
+    const double weight = by * std::sqrt(mean + static_cast<double>(row[i]) * row[i]);
+    weights[i] = weight < kLeastNormal ? 0 : static_cast<float>(std::min(weight, 1e37));
   }
   return weights;
 }
@@ -472,10 +475,12 @@ void QuantizeRow(StorageFormat format, std::span<const float> row,
   const QuantizeBlock quantize = BlockFunction(format);
   const FormatInfo& info = InfoOf(format);
   const auto block = static_cast<size_t>(info.block_elements);
-  std::vector<float> weights = Weights(row, importance);
+  std::vector<float> normal(row.begin(), row.end());
+  for (float& x : normal) x = std::fabs(x) < kLeastNormal ? 0 : x;
+  std::vector<float> weights = Weights(normal, importance);
   for (size_t e = 0; e < row.size(); e += block, bytes += info.block_bytes) {
     ReplaceIfAllZero(std::span(weights).subspan(e, block));
-    quantize({row.data() + e, weights.data() + e, static_cast<int>(block)}, bytes);
+    quantize({normal.data() + e, weights.data() + e, static_cast<int>(block)}, bytes);
   }
 }
 
