@@ -26,4 +26,11 @@ class WeightSource {
 // A Hugging Face folder: model.safetensors or its shards; F32, F16, BF16, and DeepSeek's FP8.
 std::unique_ptr<WeightSource> OpenSafetensorsSource(const std::string& folder);
 
+// A GGUF file, or any file of a set, of architecture deepseek2, qwen2 or llama.
+struct OpenedWeights {
+  ModelConfig config;
+  std::unique_ptr<WeightSource> weights;
+};
+OpenedWeights OpenGgufSource(const std::string& path);
+
 }  // namespace reckon

@@ -91,31 +91,33 @@ void RefuseUnknown(Model& model, const WeightSource& source) {
   }
 }
 
-ModelConfig ConfigOf(const std::string& folder) {
-  const std::string path = folder + "/config.json";
-  return ParseModelConfig(ReadJsonFile(path), path);
+OpenedWeights Open(const std::string& path) {
+  if (path.ends_with(".gguf")) return OpenGgufSource(path);
+  const std::string config = path + "/config.json";
+  return {ParseModelConfig(ReadJsonFile(config), config), OpenSafetensorsSource(path)};
 }
 
 }  // namespace
 
-std::unique_ptr<Model> LoadModel(const std::string& folder) {
-  auto model = std::make_unique<Model>(ConfigOf(folder));
-  const auto source = OpenSafetensorsSource(folder);
+std::unique_ptr<Model> LoadModel(const std::string& path) {
+  const auto [config, source] = Open(path);
+  auto model = std::make_unique<Model>(config);
   RefuseUnknown(*model, *source);
   for (const Model::NamedTensor& tensor : model->named_tensors()) {
-    ReadAll(Find(*source, model->config(), tensor), tensor.data);
+    ReadAll(Find(*source, config, tensor), tensor.data);
   }
   CheckCopies(*model, *source);
   model->Changed();
   return model;
 }
 
-std::unique_ptr<Model> OpenModel(const std::string& folder) {
-  auto model = std::make_unique<Model>(ConfigOf(folder), WeightStorage::kAsStored);
-  const std::shared_ptr<const WeightSource> source = OpenSafetensorsSource(folder);
+std::unique_ptr<Model> OpenModel(const std::string& path) {
+  auto [config, weights] = Open(path);
+  auto model = std::make_unique<Model>(config, WeightStorage::kAsStored);
+  const std::shared_ptr<const WeightSource> source = std::move(weights);
   RefuseUnknown(*model, *source);
   for (const Model::NamedTensor& tensor : model->named_tensors()) {
-    const StoredMatrix matrix = Find(*source, model->config(), tensor);
+    const StoredMatrix matrix = Find(*source, config, tensor);
     if (tensor.data == nullptr) {
       tensor.parameter->stored().Append(matrix);
     } else {

@@ -19,6 +19,7 @@ struct StoredMatrix {
   // 128 x 128 [ceil(rows / 128), ceil(cols / 128)]; blocks at the edges may be partial. `format` is
   // then of no account.
   std::shared_ptr<const std::vector<float>> fp8_scales;
+  std::shared_ptr<const void> owner;  // of the bytes, where they are not a file's
   // Above 0: the rows of every head of so many lie as llama.cpp writes q and k of a llama, pairs
   // (i, i + half) side by side; they are read in Hugging Face's order.
   int64_t paired_rows_of_head = 0;
