@@ -190,13 +190,14 @@ StorageFormat GgufFormatFor(const GgufTensorSpec& tensor, StorageFormat wanted, 
     return StorageFormat::kF32;
   }
   const int64_t columns = tensor.shape.back();
-  if (wanted == StorageFormat::kQ4_K) {
-    const bool output = name == "output.weight" || (tied_head && name == "token_embd.weight");
-    const bool sensitive = name.ends_with(".attn_v.weight") || name.ends_with(".ffn_down.weight") ||
-                           name.ends_with(".ffn_down_exps.weight");
-    if (output || (sensitive && UsesMoreBits(LayerOf(name), num_layers))) {
-      return FormatForRow(StorageFormat::kQ6_K, columns);
-    }
+  const bool few_bits = wanted == StorageFormat::kQ4_K || wanted == StorageFormat::kQ4_0 ||
+                        wanted == StorageFormat::kQ5_0;
+  const bool output = name == "output.weight" || (tied_head && name == "token_embd.weight");
+  const bool sensitive = name.ends_with(".attn_v.weight") || name.ends_with(".ffn_down.weight") ||
+                         name.ends_with(".ffn_down_exps.weight");
+  if ((few_bits && output) ||
+      (wanted == StorageFormat::kQ4_K && sensitive && UsesMoreBits(LayerOf(name), num_layers))) {
+    return FormatForRow(StorageFormat::kQ6_K, columns);
   }
   return FormatForRow(wanted, columns);
 }

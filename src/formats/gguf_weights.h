@@ -64,8 +64,8 @@ struct GgufPlanned {
 std::vector<GgufPlanned> PlanGguf(const Json& config, const std::map<std::string, Shape>& tensors);
 
 // What llama-quantize would choose where `wanted` is asked for: F32 for vectors, norms and routers;
-// for Q4_K, Q6_K for the output and, in a third of the layers, for attn_v and ffn_down (its
-// "Q4_K_M"); FormatForRow where rows do not fit.
+// Q6_K for the output where it is asked for 4 or 5 bits, and for Q4_K (its "Q4_K_M") also for
+// attn_v and ffn_down in a third of the layers; FormatForRow where rows do not fit.
 StorageFormat GgufFormatFor(const GgufTensorSpec& tensor, StorageFormat wanted, int64_t num_layers,
                             bool tied_head);
 

@@ -97,6 +97,8 @@ TEST(GgufFormats, AreChosenAsLlamaQuantizeDoes) {
             StorageFormat::kF32);
   EXPECT_EQ(chosen("blk.0.attn_q.weight", {8, 256}, StorageFormat::kQ4_K), StorageFormat::kQ4_K);
   EXPECT_EQ(chosen("output.weight", {8, 256}, StorageFormat::kQ4_K), StorageFormat::kQ6_K);
+  EXPECT_EQ(chosen("output.weight", {8, 64}, StorageFormat::kQ4_0), StorageFormat::kQ8_0);
+  EXPECT_EQ(chosen("output.weight", {8, 256}, StorageFormat::kQ8_0), StorageFormat::kQ8_0);
   EXPECT_EQ(chosen("blk.0.attn_v.weight", {8, 256}, StorageFormat::kQ4_K), StorageFormat::kQ6_K);
   EXPECT_EQ(chosen("blk.4.attn_v.weight", {8, 256}, StorageFormat::kQ4_K), StorageFormat::kQ4_K);
   EXPECT_EQ(chosen("blk.5.ffn_down.weight", {8, 128}, StorageFormat::kQ4_K), StorageFormat::kQ8_0);

@@ -184,18 +184,16 @@ constexpr StorageFormat kWritten[] = {StorageFormat::kQ8_0, StorageFormat::kQ4_0
                                       StorageFormat::kQ5_0, StorageFormat::kQ4_K,
                                       StorageFormat::kQ6_K};
 
-// Uniform quantisation of N(0, s) with b bits and a fitted range has a relative error of about
-// 4^-b * c; the bounds are the measured errors of llama-quantize on the same kind of row, rounded
-// up in the second digit.
+// Squared errors relative to the row's, on normal values. The limits are a tenth above what was
+// measured (2.5e-5, 6.5e-3, 1.6e-3, 4.8e-3, 2.9e-4), so that a worse search is noticed.
 TEST(QuantizeRow, StaysWithinTheErrorOfItsBits) {
   const std::vector<float> row = NormalRow(4096, 1);
   const double power = MeanSquare(row, std::vector<float>(row.size()));
-  const double limits[] = {4.5e-5, 8.1e-3, 2.0e-3, 5.6e-3, 4.3e-4};
+  const double limits[] = {2.8e-5, 7.2e-3, 1.8e-3, 5.4e-3, 3.2e-4};
   for (size_t i = 0; i < std::size(kWritten); ++i) {
     const double error =
         MeanSquare(row, Dequantized(kWritten[i], Quantized(kWritten[i], row))) / power;
     EXPECT_LT(error, limits[i]) << Name(kWritten[i]);
-    EXPECT_GT(error, limits[i] / 4) << Name(kWritten[i]);
   }
 }
 
