@@ -150,7 +150,7 @@ class GgufWeightsTest : public ::testing::Test {
       tensor.spec.format = GgufFormatFor(tensor.spec, wanted, 4, false);
       specs.push_back(tensor.spec);
     }
-    const std::string path = folder_ + "/model.gguf";
+    std::string path = folder_ + "/model.gguf";
     WriteGguf(path, MetadataFromConfig(config, "test"), specs,
               [&](size_t i, const WriteBytes& write) {
                 FillPlanned(plan[i], config, LoaderOf(source), {}, write, pool);

@@ -13,6 +13,7 @@
 
 namespace reckon {
 
+// NOLINTBEGIN(readability-identifier-naming): the names are ggml's
 enum class StorageFormat : uint8_t {
   kF32,
   kF16,
@@ -31,6 +32,7 @@ enum class StorageFormat : uint8_t {
   kIQ4_XS,
   kMXFP4,
 };
+// NOLINTEND(readability-identifier-naming)
 inline constexpr int kNumStorageFormats = 16;
 
 struct FormatInfo {

@@ -215,7 +215,8 @@ void QuantizeQ6_K(const Run& block, uint8_t* out) {
   }
   std::memset(out, 0, 210);
   for (int e = 0; e < 256; ++e) {
-    const float scale = best.d * static_cast<float>(best.scale[e / 16]);
+    const int group = e / 16;
+    const float scale = best.d * static_cast<float>(best.scale[group]);
     const int q = Code(block.x[e] * Inverse(scale), kSixBits.low, kSixBits.high) + 32;
     out[e / 128 * 64 + e % 64] |= static_cast<uint8_t>((q & 15) << (e % 128 / 64 * 4));
     out[128 + e / 128 * 32 + e % 32] |= static_cast<uint8_t>(q >> 4 << (e % 128 / 32 * 2));
