@@ -182,8 +182,7 @@ void IQ4_XS(Bytes block, float* out) {
     const int high = LoadU16(block + 2) >> (run * 2) & 3;
     const float scale = d * static_cast<float>((low | high << 4) - 32);
     for (int e = 0; e < 32; ++e) {
-      out[run * 32 + e] =
-          scale * static_cast<float>(kIq4Values[Nibble32(block + 8 + run * 16, e)]);
+      out[run * 32 + e] = scale * static_cast<float>(kIq4Values[Nibble32(block + 8 + run * 16, e)]);
     }
   }
 }
