@@ -96,6 +96,19 @@ void WriteFileAtomically(const std::string& path, std::string_view contents) {
   });
 }
 
+void WriteExactly(const WriteBytes& write, uint64_t wanted, const std::string& what,
+                  const std::function<void(const WriteBytes&)>& fill) {
+  uint64_t written = 0;
+  fill([&](std::span<const std::byte> bytes) {
+    written += bytes.size();
+    if (written <= wanted) write(bytes);
+  });
+  if (written != wanted) {
+    Throw(ErrorKind::kInternal,
+          fmt::format("{}: {} bytes written, {} wanted", what, written, wanted));
+  }
+}
+
 void WriteFolderAtomically(const std::string& folder,
                            const std::function<void(const std::string&)>& fill) {
   const std::string temporary = TemporaryName(folder), old = folder + ".tmp-old";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -18,6 +19,10 @@ using WriteBytes = std::function<void(std::span<const std::byte>)>;
 void WriteFileAtomically(const std::string& path,
                          const std::function<void(const WriteBytes&)>& fill);
 void WriteFileAtomically(const std::string& path, std::string_view contents);
+// Lets `fill` write through to `write`, never more than `wanted` bytes; throws kInternal, beginning
+// with `what`, unless it wrote just as many.
+void WriteExactly(const WriteBytes& write, uint64_t wanted, const std::string& what,
+                  const std::function<void(const WriteBytes&)>& fill);
 
 // Makes `folder` appear whole: `fill` writes into folder + ".tmp-<pid>", which then replaces it.
 void WriteFolderAtomically(const std::string& folder,

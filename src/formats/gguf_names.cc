@@ -188,26 +188,34 @@ std::string WithExpert(std::string_view hf_name, int64_t expert) {
   return fmt::format("{}{}{}", hf_name.substr(0, at), expert, hf_name.substr(at + kExpert.size()));
 }
 
+namespace {
+
+// Calls copy(here, there, bytes) with the offsets of every row in Hugging Face's order and in
+// GGUF's.
+template <typename Copy>
+void ForPairedRows(size_t size, int64_t num_rows, int64_t heads, const Copy& copy) {
+  const int64_t head_dim = RowsOfHead(num_rows, heads);
+  const size_t row_bytes = size / static_cast<size_t>(num_rows);
+  for (int64_t r = 0; r < num_rows; ++r) {
+    const int64_t there = r / head_dim * head_dim + GgufRow(head_dim, r % head_dim);
+    copy(static_cast<size_t>(r) * row_bytes, static_cast<size_t>(there) * row_bytes, row_bytes);
+  }
+}
+
+}  // namespace
+
 void ToGgufRowOrder(std::span<const std::byte> rows, int64_t num_rows, int64_t heads,
                     std::byte* out) {
-  const int64_t head_dim = RowsOfHead(num_rows, heads);
-  const size_t row_bytes = rows.size() / static_cast<size_t>(num_rows);
-  for (int64_t r = 0; r < num_rows; ++r) {
-    const int64_t to = r / head_dim * head_dim + GgufRow(head_dim, r % head_dim);
-    std::memcpy(out + static_cast<size_t>(to) * row_bytes,
-                rows.data() + static_cast<size_t>(r) * row_bytes, row_bytes);
-  }
+  ForPairedRows(rows.size(), num_rows, heads, [&](size_t here, size_t there, size_t bytes) {
+    std::memcpy(out + there, rows.data() + here, bytes);
+  });
 }
 
 void FromGgufRowOrder(std::span<const std::byte> rows, int64_t num_rows, int64_t heads,
                       std::byte* out) {
-  const int64_t head_dim = RowsOfHead(num_rows, heads);
-  const size_t row_bytes = rows.size() / static_cast<size_t>(num_rows);
-  for (int64_t r = 0; r < num_rows; ++r) {
-    const int64_t from = r / head_dim * head_dim + GgufRow(head_dim, r % head_dim);
-    std::memcpy(out + static_cast<size_t>(r) * row_bytes,
-                rows.data() + static_cast<size_t>(from) * row_bytes, row_bytes);
-  }
+  ForPairedRows(rows.size(), num_rows, heads, [&](size_t here, size_t there, size_t bytes) {
+    std::memcpy(out + here, rows.data() + there, bytes);
+  });
 }
 
 KvBParts KvBPartsOf(std::string_view layer_prefix) {

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/rng.h"
+#include "formats/file_case.h"
 
 namespace reckon {
 namespace {
@@ -55,14 +56,9 @@ std::vector<float> Dequantized(const StoredTensor& tensor) {
   return values;
 }
 
-class GgufTest : public ::testing::Test {
+class GgufTest : public FileCase<GgufFile> {
  protected:
-  void SetUp() override {
-    folder_ = ::testing::TempDir() + "/reckon_gguf_" + std::to_string(::getpid());
-    std::filesystem::create_directories(folder_);
-    path_ = folder_ + "/model.gguf";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  GgufTest() : FileCase("model.gguf") {}
 
   // Header, keys, descriptions, padding to 32, and that many bytes of data.
   void WriteRaw(const std::string& keys, uint64_t num_keys, const std::string& infos,
@@ -70,17 +66,6 @@ class GgufTest : public ::testing::Test {
     std::string file = "GGUF" + Raw(version) + Raw(num_tensors) + Raw(num_keys) + keys + infos;
     file.resize((file.size() + 31) / 32 * 32);
     WriteFileAtomically(path_, file + std::string(data_bytes, '\1'));
-  }
-  std::string FailureOfReading(ErrorKind kind = ErrorKind::kCorrupt) {
-    try {
-      GgufFile file(path_);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      EXPECT_THAT(error.what(), HasSubstr(path_));
-      return error.what();
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return "";
   }
   std::string FailureOfKeys(const std::string& keys, uint64_t num_keys,
                             ErrorKind kind = ErrorKind::kCorrupt) {
@@ -92,8 +77,6 @@ class GgufTest : public ::testing::Test {
     WriteRaw("", 0, infos, count, data_bytes);
     return FailureOfReading(kind);
   }
-
-  std::string folder_, path_;
 };
 
 constexpr const char* kData = RECKON_SOURCE_DIR "/tests/data/";

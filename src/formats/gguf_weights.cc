@@ -87,16 +87,27 @@ std::vector<std::string> GgufWeights::names() const {
   return names;
 }
 
-GgufWeights::Loaded GgufWeights::Get(const std::string& hf_name) const {
+const GgufWeights::Place& GgufWeights::PlaceOf(const std::string& hf_name) const {
   const auto found = places_.find(hf_name);
   if (found == places_.end()) {
     Throw(ErrorKind::kNotFound,
           fmt::format("{}: has no tensor for \"{}\"", model_.metadata().path(), hf_name));
   }
-  const Place& place = found->second;
-  if (place.kv_b_parts) return GetKvB(place);
+  return found->second;
+}
+
+std::optional<GgufWeights::InFile> GgufWeights::Find(const std::string& hf_name) const {
+  const Place& place = PlaceOf(hf_name);
+  if (place.kv_b_parts) return {};
   const StoredTensor& stored = model_.Get(place.name);
-  if (place.expert >= 0) return {SliceOfExpert(stored, place.expert), {}};
+  return InFile{place.expert >= 0 ? SliceOfExpert(stored, place.expert) : stored, place.order};
+}
+
+GgufWeights::Loaded GgufWeights::Get(const std::string& hf_name) const {
+  const Place& place = PlaceOf(hf_name);
+  const std::optional<InFile> in_file = Find(hf_name);
+  if (!in_file) return GetKvB(place);
+  const StoredTensor& stored = in_file->tensor;
   if (place.order == RowOrder::kAsIs) return {stored, {}};
   Loaded loaded;
   loaded.tensor = stored;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,14 @@ class GgufWeights {
   bool Has(const std::string& hf_name) const { return places_.count(hf_name) > 0; }
   std::vector<std::string> names() const;  // ascending; one per expert; tied heads have no lm_head
 
+  // A tensor where it lies in the file (one expert of a merged one), and the order of its rows
+  // there. None where the file has it in two parts (kv_b). Throws as Get does.
+  struct InFile {
+    StoredTensor tensor;
+    RowOrder order = RowOrder::kAsIs;
+  };
+  std::optional<InFile> Find(const std::string& hf_name) const;
+
   // The bytes are the file's where rows lie in the wanted order; otherwise, for q and k of llama
   // and for a kv_b that the file has in two parts (joined as F32), they are in `owned`.
   struct Loaded {
@@ -41,6 +50,7 @@ class GgufWeights {
     bool kv_b_parts = false;
   };
   void AddTensor(const std::string& gguf_name);
+  const Place& PlaceOf(const std::string& hf_name) const;
   Loaded GetKvB(const Place& place) const;
 
   const GgufModel& model_;

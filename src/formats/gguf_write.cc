@@ -177,15 +177,8 @@ void WriteGguf(const std::string& path, const GgufMetadata& metadata,
     WritePadding(write, header.size() + metadata.bytes().size() + descriptions.size(), alignment);
     for (size_t i = 0; i < tensors.size(); ++i) {
       const auto wanted = static_cast<uint64_t>(StoredBytes(tensors[i]));
-      uint64_t written = 0;
-      fill(i, [&](std::span<const std::byte> bytes) {
-        written += bytes.size();
-        if (written <= wanted) write(bytes);
-      });
-      if (written != wanted) {
-        Throw(ErrorKind::kInternal, fmt::format("{}: tensor \"{}\": {} bytes written, {} wanted",
-                                                path, tensors[i].name, written, wanted));
-      }
+      WriteExactly(write, wanted, fmt::format("{}: tensor \"{}\"", path, tensors[i].name),
+                   [&](const WriteBytes& counted) { fill(i, counted); });
       WritePadding(write, wanted, alignment);
     }
   });

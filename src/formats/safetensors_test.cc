@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/rng.h"
+#include "formats/file_case.h"
 #include "formats/json.h"
 
 namespace reckon {
@@ -21,14 +22,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class SafetensorsTest : public ::testing::Test {
+class SafetensorsTest : public FileCase<SafetensorsFile> {
  protected:
-  void SetUp() override {
-    folder_ = ::testing::TempDir() + "/reckon_safetensors_" + std::to_string(::getpid());
-    std::filesystem::create_directories(folder_);
-    path_ = folder_ + "/model.safetensors";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  SafetensorsTest() : FileCase("model.safetensors") {}
 
   // A file with this header (its true length in front unless given) and that many data bytes.
   void WriteRaw(const std::string& header, size_t data_bytes, uint64_t length = 0) {
@@ -37,23 +33,10 @@ class SafetensorsTest : public ::testing::Test {
     std::memcpy(text.data(), &length, 8);
     WriteFileAtomically(path_, text + header + std::string(data_bytes, '\1'));
   }
-  std::string FailureOfReading(ErrorKind kind = ErrorKind::kCorrupt) {
-    try {
-      SafetensorsFile file(path_);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      EXPECT_THAT(error.what(), HasSubstr(path_));
-      return error.what();
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return "";
-  }
   std::string FailureOf(const std::string& header, size_t data_bytes) {
     WriteRaw(header, data_bytes);
     return FailureOfReading();
   }
-
-  std::string folder_, path_;
 };
 
 template <typename T>

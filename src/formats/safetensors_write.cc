@@ -75,15 +75,8 @@ void WriteFileOf(const std::string& path, const std::vector<SafetensorsSpec>& te
     write(std::as_bytes(std::span<const char>(text.data(), text.size())));
     for (const size_t i : ordered) {
       const auto wanted = static_cast<uint64_t>(BytesOf(tensors[i]));
-      uint64_t written = 0;
-      fill(i, [&](std::span<const std::byte> bytes) {
-        written += bytes.size();
-        if (written <= wanted) write(bytes);
-      });
-      if (written != wanted) {
-        Throw(ErrorKind::kInternal, fmt::format("{}: tensor \"{}\": {} bytes written, {} wanted",
-                                                path, tensors[i].name, written, wanted));
-      }
+      WriteExactly(write, wanted, fmt::format("{}: tensor \"{}\"", path, tensors[i].name),
+                   [&](const WriteBytes& counted) { fill(i, counted); });
     }
   });
 }

@@ -145,17 +145,14 @@ void ParseLatentAttention(ObjectReader& reader, ModelConfig& c) {
 
 void ParseGroupedAttention(ObjectReader& reader, ModelConfig& c) {
   c.num_key_value_heads = Size(reader, "num_key_value_heads", c.num_attention_heads);
-  const Json* head_dim = reader.Find("head_dim");
-  if (head_dim != nullptr && !head_dim->is_null()) {
-    c.head_dim = Size(reader, "head_dim");
-  } else if (c.hidden_size % c.num_attention_heads == 0) {
-    c.head_dim = c.hidden_size / c.num_attention_heads;
-  } else {
+  c.head_dim = NullableSize(reader, "head_dim");
+  if (c.head_dim == 0 && c.hidden_size % c.num_attention_heads != 0) {
     Throw(ErrorKind::kInvalidArgument,
           fmt::format("{}: hidden_size {} is not a multiple of num_attention_heads {}, and no "
                       "head_dim is given",
                       reader.PathOf("hidden_size"), c.hidden_size, c.num_attention_heads));
   }
+  if (c.head_dim == 0) c.head_dim = c.hidden_size / c.num_attention_heads;
   const bool qwen2 = c.model_type == "qwen2";
   c.attention_bias = reader.Bool("attention_bias", qwen2);
   c.attention_o_bias = c.attention_bias && !qwen2;
@@ -188,11 +185,8 @@ void ParseExperts(ObjectReader& reader, ModelConfig& c) {
   c.num_experts_per_tok = Size(reader, "num_experts_per_tok");
   c.moe_intermediate_size = Size(reader, "moe_intermediate_size");
   c.n_shared_experts = NullableSize(reader, "n_shared_experts");
-  c.n_group =
-      reader.Has("n_group") && !reader.Find("n_group")->is_null() ? Size(reader, "n_group") : 1;
-  c.topk_group = reader.Has("topk_group") && !reader.Find("topk_group")->is_null()
-                     ? Size(reader, "topk_group")
-                     : 1;
+  c.n_group = Size(reader, "n_group", 1);
+  c.topk_group = Size(reader, "topk_group", 1);
   c.moe_layer_freq = Size(reader, "moe_layer_freq", 1);
   c.routed_scaling_factor = reader.Number("routed_scaling_factor", 1e-6, 1e6, 1.0);
   ParseRouter(reader, c);

@@ -19,26 +19,21 @@ class GgufWeightSource : public WeightSource {
   std::vector<std::string> names() const override { return weights_.names(); }
 
   StoredMatrix Get(const std::string& name, const Shape& shape) const override {
-    const auto place = PlaceInGguf(weights_.architecture(), name);
-    // kv_b in two parts is joined; everything else is read where it lies.
-    if (!place || !model_.Has(place->name)) return Joined(name, shape);
-    const StoredTensor& tensor = model_.Get(place->name);
-    Shape wanted = shape;
-    int64_t first_row = 0;
-    if (place->expert >= 0) {
-      wanted.insert(wanted.begin(), config_.n_routed_experts);
-      first_row = place->expert * shape[0];
-    }
-    CheckShape(place->name, tensor.shape, wanted);
-    StoredMatrix m = View(tensor, shape);
-    if (m.rows > 0) m.data = tensor.row(first_row);
-    if (place->order == RowOrder::kRotaryQuery) m.paired_rows_of_head = config_.head_dim;
-    if (place->order == RowOrder::kRotaryKey) m.paired_rows_of_head = config_.head_dim;
+    const auto in_file = weights_.Find(name);
+    // A kv_b in two parts is joined, a bias brought into order; everything else stays where it is.
+    const bool rows_move = in_file && in_file->order != RowOrder::kAsIs;
+    if (!in_file || (rows_move && shape.size() == 1)) return Copied(name, shape);
+    StoredMatrix m = View(name, in_file->tensor, shape);
+    if (rows_move) m.paired_rows_of_head = config_.head_dim;
     return m;
   }
 
  private:
-  static StoredMatrix View(const StoredTensor& tensor, const Shape& shape) {
+  StoredMatrix View(const std::string& name, const StoredTensor& tensor, const Shape& shape) const {
+    if (tensor.shape != shape) {
+      Throw(ErrorKind::kCorrupt, fmt::format("{}: tensor {} has shape {}, the metadata asks for {}",
+                                             path_, name, ToString(tensor.shape), ToString(shape)));
+    }
     StoredMatrix m;
     m.rows = shape.size() == 1 ? 1 : shape[0];
     m.cols = shape.back();
@@ -47,16 +42,9 @@ class GgufWeightSource : public WeightSource {
     return m;
   }
 
-  void CheckShape(const std::string& name, const Shape& got, const Shape& wanted) const {
-    if (got == wanted) return;
-    Throw(ErrorKind::kCorrupt, fmt::format("{}: tensor {} has shape {}, the metadata asks for {}",
-                                           path_, name, ToString(got), ToString(wanted)));
-  }
-
-  StoredMatrix Joined(const std::string& name, const Shape& shape) const {
-    auto loaded = std::make_shared<GgufWeights::Loaded>(weights_.Get(name));
-    CheckShape(name, loaded->tensor.shape, shape);
-    StoredMatrix m = View(loaded->tensor, shape);
+  StoredMatrix Copied(const std::string& name, const Shape& shape) const {
+    const auto loaded = std::make_shared<GgufWeights::Loaded>(weights_.Get(name));
+    StoredMatrix m = View(name, loaded->tensor, shape);
     m.owner = loaded;
     return m;
   }

@@ -97,34 +97,34 @@ OpenedWeights Open(const std::string& path) {
   return {ParseModelConfig(ReadJsonFile(config), config), OpenSafetensorsSource(path)};
 }
 
-}  // namespace
-
-std::unique_ptr<Model> LoadModel(const std::string& path) {
-  const auto [config, source] = Open(path);
-  auto model = std::make_unique<Model>(config);
-  RefuseUnknown(*model, *source);
+std::unique_ptr<Model> Fill(const OpenedWeights& opened, WeightStorage storage) {
+  auto model = std::make_unique<Model>(opened.config, storage);
+  RefuseUnknown(*model, *opened.weights);
   for (const Model::NamedTensor& tensor : model->named_tensors()) {
-    ReadAll(Find(*source, config, tensor), tensor.data);
-  }
-  CheckCopies(*model, *source);
-  model->Changed();
-  return model;
-}
-
-std::unique_ptr<Model> OpenModel(const std::string& path) {
-  auto [config, weights] = Open(path);
-  auto model = std::make_unique<Model>(config, WeightStorage::kAsStored);
-  const std::shared_ptr<const WeightSource> source = std::move(weights);
-  RefuseUnknown(*model, *source);
-  for (const Model::NamedTensor& tensor : model->named_tensors()) {
-    const StoredMatrix matrix = Find(*source, config, tensor);
+    const StoredMatrix matrix = Find(*opened.weights, opened.config, tensor);
     if (tensor.data == nullptr) {
       tensor.parameter->stored().Append(matrix);
     } else {
       ReadAll(matrix, tensor.data);
     }
   }
-  model->KeepAlive(source);
+  return model;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> LoadModel(const std::string& path) {
+  const OpenedWeights opened = Open(path);
+  auto model = Fill(opened, WeightStorage::kF32);
+  CheckCopies(*model, *opened.weights);
+  model->Changed();
+  return model;
+}
+
+std::unique_ptr<Model> OpenModel(const std::string& path) {
+  OpenedWeights opened = Open(path);
+  auto model = Fill(opened, WeightStorage::kAsStored);
+  model->KeepAlive(std::move(opened.weights));
   return model;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "ops/gradient.h"
 #include "ops/parallel.h"
 
 namespace reckon {
@@ -372,14 +373,6 @@ struct Inputs {
   Variable q, k_shared, k, v;
   bool one_kv;
 };
-
-void Give(const Runtime& rt, bool accumulate, const float* from, int64_t n, float* to) {
-  if (accumulate) {
-    rt.kernels->add(to, from, n, to);
-  } else {
-    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
-  }
-}
 
 void Backward(const Call& call, const std::vector<SequenceRows>& sequences, const Inputs& in,
               const Matrix& dout) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 
 #include "base/error.h"
 #include "ops/operator_case.h"
@@ -34,6 +36,13 @@ int64_t KeyValueCols(const MlaShape& s) {
   return s.num_heads * (s.qk_nope_head_dim + s.v_head_dim);
 }
 
+void Softmax(Doubles& p) {
+  const double largest = *std::max_element(p.begin(), p.end());
+  double sum = 0;
+  for (double& x : p) sum += x = std::exp(x - largest);
+  for (double& x : p) x /= sum;
+}
+
 // One query row and head against positions [begin, row] of its sequence.
 void ReferenceHead(const MlaShape& s, const std::vector<Doubles>& in, int64_t begin, int64_t row,
                    int64_t head, double* out) {
@@ -51,49 +60,69 @@ void ReferenceHead(const MlaShape& s, const std::vector<Doubles>& in, int64_t be
     }
     p.push_back(score * static_cast<double>(s.softmax_scale));
   }
-  const double largest = *std::max_element(p.begin(), p.end());
-  double sum = 0;
-  for (double& x : p) sum += x = std::exp(x - largest);
+  Softmax(p);
   for (int64_t d = 0; d < s.v_head_dim; ++d) {
     out[d] = 0;
     for (int64_t r = begin; r <= row; ++r) {
-      out[d] += p[static_cast<size_t>(r - begin)] / sum * key_value(r)[nope + d];
+      out[d] += p[static_cast<size_t>(r - begin)] * key_value(r)[nope + d];
     }
   }
 }
 
-OperatorCase AttentionCase(const std::string& name, const MlaShape& shape,
-                           const std::vector<int64_t>& lengths) {
+// A case over sequences of these lengths. `run` calls the operator, `reference` computes one row of
+// one head from position `begin` of its sequence on.
+using RunAttention =
+    std::function<Variable(const Runtime&, Tape*, Operands&, const std::vector<SequenceRows>&)>;
+using AttentionReference = std::function<void(const std::vector<Doubles>&, int64_t begin,
+                                              int64_t row, int64_t head, double* out)>;
+OperatorCase CaseOf(OperatorCase c, const std::vector<int64_t>& lengths, int64_t heads,
+                    int64_t v_dim, const RunAttention& run, const AttentionReference& reference) {
   int64_t rows = 0;
   for (int64_t length : lengths) rows += length;
-  OperatorCase c{
-      name,
-      {RowsInput("q", rows, QueryCols(shape)), RowsInput("k_rope", rows, shape.qk_rope_head_dim),
-       RowsInput("kv", rows, KeyValueCols(shape))}};
   c.parts = CutRows(rows, lengths);
-  c.run = [shape, parts = c.parts](const Runtime& rt, Tape* tape, Operands& in) {
+  c.run = [run, parts = c.parts](const Runtime& rt, Tape* tape, Operands& in) {
     std::vector<SequenceRows> sequences;
     for (const RowSpan& part : parts) {
       const int64_t begin = part.begin - in.rows.begin;
       if (begin >= 0 && begin < in.rows.count) sequences.push_back({begin, part.count, nullptr});
     }
-    return MlaAttention(rt, tape, shape, in.variables[0], in.variables[1], in.variables[2],
-                        sequences);
+    return run(rt, tape, in, sequences);
   };
-  c.reference = [shape, rows, parts = c.parts](const std::vector<Doubles>& in) {
-    Doubles out(static_cast<size_t>(rows * shape.num_heads * shape.v_head_dim));
+  c.reference = [=, parts = c.parts](const std::vector<Doubles>& in) {
+    Doubles out(static_cast<size_t>(rows * heads * v_dim));
     for (const RowSpan& part : parts) {
-      for (int64_t i = 0; i < part.count * shape.num_heads; ++i) {
-        const int64_t row = part.begin + i / shape.num_heads, head = i % shape.num_heads;
-        ReferenceHead(shape, in, part.begin, row, head,
-                      out.data() + (row * shape.num_heads + head) * shape.v_head_dim);
+      for (int64_t i = 0; i < part.count * heads; ++i) {
+        const int64_t row = part.begin + i / heads, head = i % heads;
+        reference(in, part.begin, row, head, out.data() + (row * heads + head) * v_dim);
       }
     }
     return out;
   };
+  return c;
+}
+
+int64_t Sum(const std::vector<int64_t>& lengths) {
+  return std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+}
+
+OperatorCase AttentionCase(const std::string& name, const MlaShape& shape,
+                           const std::vector<int64_t>& lengths) {
+  const int64_t rows = Sum(lengths);
+  OperatorCase c{
+      name,
+      {RowsInput("q", rows, QueryCols(shape)), RowsInput("k_rope", rows, shape.qk_rope_head_dim),
+       RowsInput("kv", rows, KeyValueCols(shape))}};
   // A score sums 11 products, the softmax and the output 37 terms, a gradient once more as many.
   c.roundings = 150;
-  return c;
+  return CaseOf(
+      std::move(c), lengths, shape.num_heads, shape.v_head_dim,
+      [shape](const Runtime& rt, Tape* tape, Operands& in,
+              const std::vector<SequenceRows>& sequences) {
+        return MlaAttention(rt, tape, shape, in.variables[0], in.variables[1], in.variables[2],
+                            sequences);
+      },
+      [shape](const std::vector<Doubles>& in, int64_t begin, int64_t row, int64_t head,
+              double* out) { ReferenceHead(shape, in, begin, row, head, out); });
 }
 
 // Lengths on both sides of a block of 32 positions.
@@ -121,48 +150,31 @@ void GroupedReference(const GqaShape& s, const std::vector<Doubles>& in, int64_t
     for (int64_t d = 0; d < dim; ++d) score += q[d] * at(1, r)[d];
     p.push_back(score * static_cast<double>(s.softmax_scale));
   }
-  const double largest = *std::max_element(p.begin(), p.end());
-  double sum = 0;
-  for (double& x : p) sum += x = std::exp(x - largest);
+  Softmax(p);
   for (int64_t d = 0; d < dim; ++d) {
     out[d] = 0;
     for (int64_t r = begin; r <= row; ++r)
-      out[d] += p[static_cast<size_t>(r - begin)] / sum * at(2, r)[d];
+      out[d] += p[static_cast<size_t>(r - begin)] * at(2, r)[d];
   }
 }
 
 OperatorCase GroupedCase(const std::vector<int64_t>& lengths) {
   const GqaShape shape = GroupedShape();
-  int64_t rows = 0;
-  for (int64_t length : lengths) rows += length;
-  const int64_t kv_cols = shape.num_key_value_heads * shape.head_dim;
+  const int64_t rows = Sum(lengths), kv_cols = shape.num_key_value_heads * shape.head_dim;
   OperatorCase c{"Grouped",
                  {RowsInput("q", rows, shape.num_heads * shape.head_dim),
                   RowsInput("k", rows, kv_cols), RowsInput("v", rows, kv_cols)}};
-  c.parts = CutRows(rows, lengths);
-  c.run = [shape, parts = c.parts](const Runtime& rt, Tape* tape, Operands& in) {
-    std::vector<SequenceRows> sequences;
-    for (const RowSpan& part : parts) {
-      const int64_t begin = part.begin - in.rows.begin;
-      if (begin >= 0 && begin < in.rows.count) sequences.push_back({begin, part.count, nullptr});
-    }
-    return GroupedQueryAttention(rt, tape, shape, in.variables[0], in.variables[1], in.variables[2],
-                                 sequences);
-  };
-  c.reference = [shape, rows, parts = c.parts](const std::vector<Doubles>& in) {
-    Doubles out(static_cast<size_t>(rows * shape.num_heads * shape.head_dim));
-    for (const RowSpan& part : parts) {
-      for (int64_t i = 0; i < part.count * shape.num_heads; ++i) {
-        const int64_t row = part.begin + i / shape.num_heads, head = i % shape.num_heads;
-        GroupedReference(shape, in, part.begin, row, head,
-                         out.data() + (row * shape.num_heads + head) * shape.head_dim);
-      }
-    }
-    return out;
-  };
   // A key's gradient sums three heads of up to 37 queries, each of some 50 roundings.
   c.roundings = 400;
-  return c;
+  return CaseOf(
+      std::move(c), lengths, shape.num_heads, shape.head_dim,
+      [shape](const Runtime& rt, Tape* tape, Operands& in,
+              const std::vector<SequenceRows>& sequences) {
+        return GroupedQueryAttention(rt, tape, shape, in.variables[0], in.variables[1],
+                                     in.variables[2], sequences);
+      },
+      [shape](const std::vector<Doubles>& in, int64_t begin, int64_t row, int64_t head,
+              double* out) { GroupedReference(shape, in, begin, row, head, out); });
 }
 
 INSTANTIATE_TEST_SUITE_P(GroupedAttention, OperatorAnswer, testing::Values(GroupedCase({37, 1, 5})),

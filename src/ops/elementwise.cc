@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/math.h"
+#include "ops/gradient.h"
 #include "ops/parallel.h"
 
 namespace reckon {
@@ -14,15 +15,6 @@ namespace {
 
 void Copy(const float* from, int64_t n, float* to) {
   std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
-}
-
-// Writes or adds a row of gradient.
-void Give(const Runtime& rt, bool accumulate, const float* from, int64_t n, float* to) {
-  if (accumulate) {
-    rt.kernels->add(to, from, n, to);
-  } else {
-    Copy(from, n, to);
-  }
 }
 
 void NormBackward(const Runtime& rt, const Variable& x, int64_t col_begin, const Variable& y,

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "ops/gradient.h"
 #include "ops/parallel.h"
 
 namespace reckon {
@@ -206,12 +207,7 @@ struct RouteBackward {
       std::vector<float> ds(static_cast<size_t>(logits.cols()));
       for (int64_t r = begin; r < end; ++r) {
         Row(r, span_of[static_cast<size_t>(r)], ds);
-        float* to = d.matrix.row(r);
-        if (d.accumulate) {
-          rt.kernels->add(to, ds.data(), logits.cols(), to);
-        } else {
-          std::memcpy(to, ds.data(), ds.size() * sizeof(float));
-        }
+        Give(rt, d.accumulate, ds.data(), logits.cols(), d.matrix.row(r));
       }
     });
   }
@@ -301,11 +297,7 @@ Variable Dispatch(const Runtime& rt, Tape* tape, const Variable& x, const Routin
           for (int64_t j = 0; j < k; ++j) {
             const float* from = dy.row((*slot_of)[static_cast<size_t>(r * k + j)]);
             float* to = dx.matrix.row(r);
-            if (j == 0 && !dx.accumulate) {
-              std::memcpy(to, from, static_cast<size_t>(dy.cols) * sizeof(float));
-            } else {
-              rt.kernels->add(to, from, dy.cols, to);
-            }
+            Give(rt, j > 0 || dx.accumulate, from, dy.cols, to);
           }
         }
       });

@@ -66,14 +66,6 @@ QuantizedMatrix Quantize(ConstMatrix x, int64_t block_rows, ScaleFormat format) 
   return q;
 }
 
-std::array<float, 256> E4M3Table() {
-  std::array<float, 256> table{};
-  for (size_t code = 0; code < table.size(); ++code) {
-    table[code] = F32FromE4M3(static_cast<uint8_t>(code));
-  }
-  return table;
-}
-
 }  // namespace
 
 QuantizedMatrix QuantizeActivations(ConstMatrix x, ScaleFormat format) {
@@ -85,7 +77,7 @@ QuantizedMatrix QuantizeWeights(ConstMatrix w, ScaleFormat format) {
 }
 
 Tensor Dequantize(const QuantizedMatrix& q) {
-  const std::array<float, 256> e4m3 = E4M3Table();
+  const std::array<float, 256>& e4m3 = E4M3Values();
   Tensor values(DType::kF32, {q.rows(), q.cols()});
   for (int64_t r = 0; r < q.rows(); ++r) {
     const float* scales = q.scales.f32() + r / q.block_rows * q.scales.dim(1);
@@ -101,7 +93,7 @@ Tensor MultiplyQuantized(const QuantizedMatrix& a, const QuantizedMatrix& w) {
   const int64_t in = a.cols(), blocks = Blocks(in, kQuantBlock);
   Check(w.cols() == in && a.scales.dim(1) == blocks && w.scales.dim(1) == blocks,
         "MultiplyQuantized: both operands have the same number of columns");
-  const std::array<float, 256> e4m3 = E4M3Table();
+  const std::array<float, 256>& e4m3 = E4M3Values();
   Tensor product(DType::kF32, {a.rows(), w.rows()});
   for (int64_t i = 0; i < a.rows(); ++i) {
     const float* a_scales = a.scales.f32() + i / a.block_rows * blocks;

@@ -68,6 +68,17 @@ float F32FromE4M3(uint8_t code) {
   return std::bit_cast<float>(sign | (exponent + (127 - 7)) << 23 | fraction << 20);
 }
 
+const std::array<float, 256>& E4M3Values() {
+  static const std::array<float, 256> values = [] {
+    std::array<float, 256> table{};
+    for (size_t code = 0; code < table.size(); ++code) {
+      table[code] = F32FromE4M3(static_cast<uint8_t>(code));
+    }
+    return table;
+  }();
+  return values;
+}
+
 float F32FromE5M2(uint8_t code) { return F32FromF16(static_cast<uint16_t>(code << 8)); }
 
 uint16_t BF16FromF32(float value) {

@@ -1,7 +1,6 @@
 #include "tensor/stored_matrix.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/error.h"
 #include "tensor/block_quant.h"
@@ -9,17 +8,6 @@
 
 namespace reckon {
 namespace {
-
-const std::array<float, 256>& E4M3Values() {
-  static const std::array<float, 256> values = [] {
-    std::array<float, 256> table{};
-    for (size_t code = 0; code < table.size(); ++code) {
-      table[code] = F32FromE4M3(static_cast<uint8_t>(code));
-    }
-    return table;
-  }();
-  return values;
-}
 
 void ReadFp8(const StoredMatrix& m, int64_t row, int64_t begin, int64_t count, float* out) {
   const int64_t blocks = (m.cols + kQuantBlock - 1) / kQuantBlock;
@@ -48,11 +36,6 @@ void StoredMatrix::Read(int64_t row, int64_t begin, int64_t count, float* out) c
   const FormatInfo& info = InfoOf(format);
   const std::byte* from = data + (row * cols + begin) / info.block_elements * info.block_bytes;
   DequantizeRow(format, from, count, out);
-}
-
-int64_t StoredMatrix::num_bytes() const {
-  if (!fp8_scales) return rows * RowBytes(format, cols);
-  return rows * cols + static_cast<int64_t>(fp8_scales->size() * sizeof(float));
 }
 
 void StoredWeight::Append(StoredMatrix part) {

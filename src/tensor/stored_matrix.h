@@ -27,7 +27,6 @@ struct StoredMatrix {
   // Elements [begin, begin + count) of a row. `begin` must be a multiple of 256, and the count one
   // too unless it reaches the end of the row.
   void Read(int64_t row, int64_t begin, int64_t count, float* out) const;
-  int64_t num_bytes() const;
 };
 
 // Matrices of the same width under one another: a parameter that a checkpoint keeps in parts, such
