@@ -164,7 +164,7 @@ void RegisterChat(CLI::App& app, const GlobalOptions& global, int& exit_code) {
   sub->footer(
       "Examples:\n"
       "  reckon chat runs/first/grpo/model\n"
-      "  echo 'p:01101=' | reckon chat MODEL --temperature 0");
+      "  echo 's10:4711471147114711=' | reckon chat MODEL --temperature 0");
   sub->callback([command, &global, &exit_code] {
     Chat(*command, global.threads).Loop();
     exit_code = 0;

@@ -109,7 +109,7 @@ void RegisterEval(CLI::App& app, const GlobalOptions& global, int& exit_code) {
   sub->footer(
       "Examples:\n"
       "  reckon eval runs/first/grpo/model --task '{\"name\": \"digit_sum\", \"digits\": 16}'\n"
-      "  reckon eval MODEL --task parity --task addition --samples 16 --k 16 --json");
+      "  reckon eval MODEL --task digit_sum --task addition --samples 16 --k 16 --json");
   sub->callback([command, &global, &exit_code] {
     Execute(*command, global.threads);
     exit_code = 0;

@@ -167,7 +167,7 @@ void RegisterGenerate(CLI::App& app, const GlobalOptions& global, int& exit_code
   sub->add_flag("--json", command->json, "Tokens, log-probabilities and text as JSON");
   sub->footer(
       "Examples:\n"
-      "  reckon generate runs/first/grpo/model --prompt 'p:01101=' --temperature 0\n"
+      "  reckon generate runs/first/grpo/model --prompt 'a:4711+0815=' --temperature 0\n"
       "  reckon generate MODEL --prompt-file problems.txt --num-samples 4 --seed 7 --json");
   sub->callback(
       [command, &global, &exit_code] { exit_code = RunGenerate(*command, global.threads); });

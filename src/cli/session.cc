@@ -1,15 +1,36 @@
 #include "cli/session.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <map>
 #include <utility>
 
+#include "cost/flops.h"
 #include "model/weights.h"
 
 namespace reckon {
 
-Session OpenSession(const std::string& folder) {
-  Session session{LoadModel(folder), Tokenizer::FromFile(folder + "/tokenizer.json"), -1, -1};
+namespace {
+
+// Larger models run as they are stored: as f32 they would take more than 4 GB, and packed as much
+// again.
+constexpr int64_t kLargestExpanded = int64_t{1} << 30;
+
+std::unique_ptr<Model> OpenForRunning(const std::string& path, bool gguf) {
+  if (gguf) return OpenModel(path);
+  const std::string config = path + "/config.json";
+  const int64_t parameters = CountParameters(ParseModelConfig(ReadJsonFile(config), config)).total;
+  return parameters > kLargestExpanded ? OpenModel(path) : LoadModel(path);
+}
+
+}  // namespace
+
+Session OpenSession(const std::string& path) {
+  const bool gguf = path.ends_with(".gguf");
+  const std::filesystem::path folder =
+      gguf ? std::filesystem::path(path).parent_path() : std::filesystem::path(path);
+  Session session{OpenForRunning(path, gguf),
+                  Tokenizer::FromFile((folder / "tokenizer.json").string()), -1, -1};
   const ModelConfig& config = session.model->config();
   session.bos_token_id = static_cast<int32_t>(config.bos_token_id);
   session.eos_token_id = static_cast<int32_t>(config.eos_token_id);

@@ -23,8 +23,9 @@ struct Session {
   int32_t bos_token_id = -1, eos_token_id = -1;  // -1: the model has none
 };
 
-// Opens a Hugging Face folder: config.json, weights, tokenizer.json.
-Session OpenSession(const std::string& folder);
+// Opens a Hugging Face folder (config.json, weights, tokenizer.json), or a GGUF file with a
+// tokenizer.json beside it.
+Session OpenSession(const std::string& path);
 
 // bos (if the model has one) and the tokens of the text.
 std::vector<int32_t> PromptTokens(const Session& session, std::string_view text);

@@ -61,6 +61,32 @@ TEST(Flops, CountsDeepSeekV3AsPublished) {
   EXPECT_NEAR(static_cast<double>(count.active + count.embedding), 37e9, 1.0e9);
 }
 
+ModelConfig Grouped(const char* model_type, int64_t hidden_size, int64_t heads, int64_t kv_heads) {
+  ModelConfig c;
+  c.model_type = model_type;
+  c.hidden_size = hidden_size;
+  c.num_attention_heads = heads;
+  c.num_key_value_heads = kv_heads;
+  c.head_dim = 128;
+  return c;
+}
+
+// The totals that Hugging Face shows for meta-llama/Llama-3.1-8B and
+// deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B, from their config.json.
+TEST(Flops, CountsLlama8BAndDistillQwen1_5BAsPublished) {
+  ModelConfig llama = Grouped("llama", 4096, 32, 8);
+  llama.vocab_size = 128256;
+  llama.num_hidden_layers = 32;
+  llama.intermediate_size = 14336;
+  EXPECT_EQ(CountParameters(llama).total, 8030261248);
+  ModelConfig qwen = Grouped("qwen2", 1536, 12, 2);
+  qwen.vocab_size = 151936;
+  qwen.num_hidden_layers = 28;
+  qwen.intermediate_size = 8960;
+  qwen.attention_bias = true;
+  EXPECT_EQ(CountParameters(qwen).total, 1777088000);
+}
+
 TEST(Flops, TrainingTokenOfDeepSeekV3At4KIsAbout250GFlop) {
   // arXiv:2505.09343, table 2: 250 GFLOP a token. Without the MTP module.
   Work work = SequenceWork(0, 4096, 4096);

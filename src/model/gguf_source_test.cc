@@ -1,11 +1,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
 
-#include "formats/gguf_config.h"
-#include "formats/gguf_weights.h"
+#include "model/gguf_case.h"
 #include "model/tiny_model.h"
 #include "model/weights.h"
 
@@ -62,27 +60,6 @@ class GgufSource : public testing::TestWithParam<Case> {
     model.Changed();
   }
 
-  std::string Write(Model& model) const {
-    const Json config = ToJson(model.config());
-    std::map<std::string, Shape> shapes;
-    std::map<std::string, Model::NamedTensor> by_name;
-    for (const Model::NamedTensor& tensor : model.named_tensors()) {
-      shapes[tensor.name] = tensor.shape;
-      by_name[tensor.name] = tensor;
-    }
-    const std::vector<GgufPlanned> plan = PlanGguf(config, shapes);
-    std::vector<GgufTensorSpec> specs;
-    for (const GgufPlanned& planned : plan) specs.push_back(planned.spec);
-    const LoadRows load = [&](const std::string& name, std::span<float> out) {
-      std::memcpy(out.data(), by_name.at(name).data, out.size_bytes());
-    };
-    const std::string path = folder_ + "/model.gguf";
-    WriteGguf(
-        path, MetadataFromConfig(config, "test"), specs,
-        [&](size_t i, const WriteBytes& write) { FillPlanned(plan[i], config, load, {}, write); });
-    return path;
-  }
-
   std::vector<float> Logits(Model& model) {
     const std::vector<int32_t> ids = {3, 14, 15, 9, 2, 6};
     Batch batch;
@@ -99,7 +76,8 @@ class GgufSource : public testing::TestWithParam<Case> {
 TEST_P(GgufSource, GivesTheBitsOfTheModelThatWasWritten) {
   Model model(GetParam().config);
   Randomise(model);
-  const std::string path = Write(model);
+  const std::string path = folder_ + "/model.gguf";
+  WriteGgufOf(model, path);
   const std::vector<float> want = Logits(model);
   EXPECT_EQ(Logits(*OpenModel(path)), want) << "as stored";
   EXPECT_EQ(Logits(*LoadModel(path)), want) << "as f32";

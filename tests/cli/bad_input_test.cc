@@ -288,8 +288,8 @@ TEST_F(AModelFolder, WithoutATokenizerIsNamed) {
 }
 
 TEST_F(AModelFolder, WithAConfigOfAnotherFamilyIsNamed) {
-  WriteJsonFile(model_ + "/config.json", {{"model_type", "llama"}});
-  ExpectBothRefuse({model_ + "/config.json", "llama", "deepseek_v3"});
+  WriteJsonFile(model_ + "/config.json", {{"model_type", "mixtral"}});
+  ExpectBothRefuse({model_ + "/config.json", "mixtral", "deepseek_v3"});
 }
 
 TEST_F(AModelFolder, APromptItsTokenizerCannotReadIsNamed) {

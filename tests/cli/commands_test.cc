@@ -9,6 +9,8 @@
 
 #include "base/files.h"
 #include "formats/json.h"
+#include "model/gguf_case.h"
+#include "model/weights.h"
 #include "tests/support/process.h"
 #include "tests/support/tiny_recipe.h"
 
@@ -92,6 +94,15 @@ TEST_F(OfAModel, GenerateGivesTheSameTokensForTheSameSeedOnAnyThreads) {
   std::vector<std::string> other = request;
   other.back() = "8";
   EXPECT_NE(Generated(other)["responses"], a["responses"]);
+}
+
+TEST_F(OfAModel, GenerateRunsAGgufFileWithATokenizerBesideIt) {
+  const std::string gguf = model_ + "/model.gguf";
+  WriteGgufOf(*LoadModel(model_), gguf);
+  const std::vector<std::string> more = {"--prompt", "p:01=", "--seed", "7"};
+  const Json folder = Generated(more);
+  model_ = gguf;
+  EXPECT_EQ(Generated(more)["responses"], folder["responses"]);
 }
 
 TEST_F(OfAModel, GenerateReadsAFileOfPromptsAndPrintsALineEach) {
