@@ -18,6 +18,9 @@ namespace {
 constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kDepthLimit = 100'000;
 
+// \w of Rust's regular expressions (Unicode technical standard 18, annex C).
+constexpr std::string_view kWordClasses = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+
 // Rewrites Oniguruma's (Ruby) syntax as PCRE2's.
 class Translator {
  public:
@@ -108,10 +111,26 @@ class Translator {
       out_ += '^';
       name.remove_prefix(1);
     }
-    // Longer names are scripts, which PCRE2 would take for script extensions.
-    if (name.size() > 2) out_ += "sc:";
-    out_ += fmt::format("{}}}", name);
+    out_ += fmt::format("{}}}", InPcre2(name));
     at_ = close + 1;
+  }
+
+  static std::string InPcre2(std::string_view name) {
+    static constexpr std::pair<std::string_view, std::string_view> kLongNames[] = {
+        {"Letter", "L"},
+        {"Mark", "M"},
+        {"Number", "N"},
+        {"Punctuation", "P"},
+        {"Symbol", "S"},
+        {"Separator", "Z"},
+        {"Other", "C"},
+        {"Alphabetic", "Alphabetic"},
+        {"White_Space", "White_Space"}};
+    for (const auto& [long_name, pcre2_name] : kLongNames) {
+      if (name == long_name) return std::string(pcre2_name);
+    }
+    // Other long names are scripts, which PCRE2 would take for script extensions.
+    return name.size() > 2 ? fmt::format("sc:{}", name) : std::string(name);
   }
 
   std::string_view regex_;
@@ -171,6 +190,28 @@ Pattern Pattern::FromLiteral(std::string_view text, const std::string& where) {
   return Pattern(std::make_unique<Impl>(text, PCRE2_UTF | PCRE2_LITERAL, text, where));
 }
 
+Pattern Pattern::FromJson(const Json& json, const std::string& where) {
+  ObjectReader reader(json, where);
+  const bool is_regex = reader.Has("Regex");
+  const std::string text = reader.String(is_regex ? "Regex" : "String");
+  reader.Finish();
+  return is_regex ? FromRegex(text, where) : FromLiteral(text, where);
+}
+
+Pattern Pattern::Clusters() {
+  return Pattern(std::make_unique<Impl>("\\X", PCRE2_UTF | PCRE2_UCP, "\\X", "clusters"));
+}
+
+Pattern Pattern::WordCharacter() {
+  const std::string pattern = fmt::format("[{}]", kWordClasses);
+  return Pattern(std::make_unique<Impl>(pattern, PCRE2_UTF | PCRE2_UCP, pattern, "word"));
+}
+
+Pattern Pattern::Words() {
+  const std::string pattern = fmt::format("[{0}]+|[^{0}\\p{{White_Space}}]+", kWordClasses);
+  return Pattern(std::make_unique<Impl>(pattern, PCRE2_UTF | PCRE2_UCP, pattern, "words"));
+}
+
 Pattern::Pattern(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Pattern::~Pattern() = default;
 Pattern::Pattern(Pattern&&) noexcept = default;
@@ -180,7 +221,7 @@ void Pattern::ForEachMatch(std::string_view text, FunctionRef<void(size_t, size_
   const std::unique_ptr<pcre2_match_data, Freer> data(pcre2_match_data_create(1, nullptr));
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   uint32_t options = PCRE2_NO_UTF_CHECK;  // checked by the caller, once
-  size_t start = 0;
+  size_t start = 0, last_end = SIZE_MAX;
   while (start <= text.size()) {
     int result =
         pcre2_match(code, subject, text.size(), start, options, data.get(), impl_->context.get());
@@ -195,8 +236,8 @@ void Pattern::ForEachMatch(std::string_view text, FunctionRef<void(size_t, size_
                         start, text.size(), MessageOf(result)));
     }
     const size_t* ovector = pcre2_get_ovector_pointer(data.get());
-    found(ovector[0], ovector[1]);
-    start = ovector[1];
+    if (ovector[0] != ovector[1] || ovector[0] != last_end) found(ovector[0], ovector[1]);
+    start = last_end = ovector[1];
     if (ovector[0] == ovector[1]) {  // empty: go on after the next character
       if (start == text.size()) return;
       start += FirstUtf8(text.substr(start)).length;

@@ -1,0 +1,14 @@
+// The four normalisation forms of the Unicode standard (UAX #15), for Unicode 16.0.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace reckon {
+
+enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
+
+// `text` is well-formed UTF-8. Takes O(n log n) steps.
+std::string Normalized(std::string_view text, NormalForm form);
+
+}  // namespace reckon
