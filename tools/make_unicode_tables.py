@@ -4,8 +4,10 @@
 usage: python3 tools/make_unicode_tables.py src/text
 
 The tables are part of the sources so that a text has the same tokens on every machine, whatever
-Unicode version its libraries were built with. Python 3.14 holds Unicode 16.0, as the Hugging Face
-tokenizers of 2025 do.
+Unicode version its libraries were built with. Python 3.14 holds Unicode 16.0, as the patterns of the
+Hugging Face tokenizers of 2025 do. Their normalisation is that of Unicode 9.0 (crate
+unicode-normalization-alignments), and what models were trained through, so characters that got
+their normalisation data later are left alone here too.
 """
 import pathlib
 import sys
@@ -13,6 +15,19 @@ import unicodedata
 
 LIMIT = 0x110000
 CLASSES = "LMNPS"  # class k + 1 is the general category that begins with this letter; 0: C and Z
+# Characters with normalisation data in Unicode 16.0 but not in 9.0; between the ends of a range no
+# other character has any.
+NEWER_THAN_9 = [
+    (0x7FD, 0x7FD), (0x897, 0x8D3), (0x9FE, 0x9FE), (0xC3C, 0xC3C), (0xD3B, 0xD3C), (0xEBA, 0xEBA),
+    (0x1715, 0x1715), (0x1ABF, 0x1ACE), (0x1DF6, 0x1DFA), (0x32FF, 0x32FF), (0xA7F2, 0xA7F4),
+    (0xA82C, 0xA82C), (0xAB69, 0xAB69), (0x105C9, 0x107BA), (0x10D24, 0x10F85), (0x11070, 0x11070),
+    (0x1133B, 0x1133B), (0x11383, 0x113D0), (0x1145E, 0x1145E), (0x11839, 0x11A99),
+    (0x11D42, 0x1612F), (0x16D68, 0x16FF1), (0x1CCD6, 0x1CCF9), (0x1E030, 0x1E5EF),
+    (0x1F16C, 0x1F16C), (0x1FBF0, 0x1FBF9)]
+
+
+def is_newer(code):
+    return any(first <= code <= last for first, last in NEWER_THAN_9)
 
 
 def category_class(code):
@@ -39,7 +54,7 @@ def decompositions(want_compatible):
     flat = []
     for code in range(LIMIT):
         text = unicodedata.decomposition(chr(code))
-        if not text or 0xAC00 <= code <= 0xD7A3:  # Hangul syllables follow a rule
+        if not text or is_newer(code) or 0xAC00 <= code <= 0xD7A3:  # Hangul syllables follow a rule
             continue
         words = text.split()
         compatible = words[0].startswith("<")
@@ -98,7 +113,7 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     folder = pathlib.Path(sys.argv[1])
-    combining = runs(lambda code: unicodedata.combining(chr(code)), 8)
+    combining = runs(lambda code: 0 if is_newer(code) else unicodedata.combining(chr(code)), 8)
     write(folder / "unicode_tables.cc", [("uint32_t", "kClassRuns", runs(category_class, 3)),
                                          ("uint32_t", "kCombiningRuns", combining),
                                          ("int32_t", "kLowercase", lowercase())])

@@ -1,24 +1,23 @@
 #!/usr/bin/env python3
 """Random Unicode strings through reckon and Hugging Face's tokenizers: ids and decoded texts.
 
-usage: ../shared/tools/peer-lab run python3 bench/peers/tokenizer_fuzz.py [--count N]
-           [--reckon build/dev/tokenizer_dump] [--seed S] TOKENIZER...
+usage: python3 bench/peers/tokenizer_fuzz.py [--count N] [--seed S] [--peer COMMAND]
+           [--reckon build/dev/tokenizer_dump] TOKENIZER...
 
 TOKENIZER is a tokenizer.json, or a SentencePiece .model, which is compared with the sentencepiece
 library. Strings are made of characters from all of Unicode (no surrogates), of ASCII, white space,
-combining marks, Hangul, digits, contractions and the tokenizer's own added tokens. Both programs
-get the same strings; reckon's side is bench/tokenizer_dump.cc. Prints a line for each tokenizer and
-the first strings that differ; exit code 1 where any does.
+combining marks, Hangul, digits, contractions and the tokenizer's own added tokens. This program
+starts itself again, with --serve, under the Python that has the peer's library (the peer lab's);
+reckon's side is bench/tokenizer_dump.cc. Prints a line for each tokenizer and the first strings
+that differ; exit code 1 where any does.
 """
 import argparse
 import json
 import os
-import pathlib
 import random
 import struct
 import subprocess
 import sys
-import tempfile
 import unicodedata
 
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
@@ -73,66 +72,93 @@ def sentencepiece(path):
     return run, []
 
 
-class Reckon:
-    """Speaks with tokenizer_dump: length and bytes in; ids and the decoded bytes out."""
-
-    def __init__(self, program, path):
-        self.process = subprocess.Popen([program, path], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
-
-    def run(self, texts):
-        with tempfile.TemporaryFile() as out:  # both pipes at once would block
-            message = b"".join(struct.pack("<I", len(t)) + t for t in texts)
-            self.process.stdin.write(struct.pack("<I", len(texts)) + message)
-            self.process.stdin.flush()
-        ids, decoded = [], []
-        for _ in texts:
-            count, = struct.unpack("<I", self.process.stdout.read(4))
-            ids.append(list(struct.unpack(f"<{count}i", self.process.stdout.read(4 * count))))
-            size, = struct.unpack("<I", self.process.stdout.read(4))
-            decoded.append(self.process.stdout.read(size))
-        return ids, decoded
+def write_bytes(out, data):
+    out.write(struct.pack("<I", len(data)) + data)
 
 
-def compare(path, args):
+def write_ids(out, ids):
+    out.write(struct.pack(f"<I{len(ids)}i", len(ids), *ids))
+
+
+def read_bytes(source):
+    size, = struct.unpack("<I", source.read(4))
+    return source.read(size)
+
+
+def read_ids(source):
+    count, = struct.unpack("<I", source.read(4))
+    return struct.unpack(f"<{count}i", source.read(4 * count))
+
+
+def serve(path, args):
+    """Writes strings with the peer's ids and decoded texts."""
     run, added = sentencepiece(path) if path.endswith(".model") else hugging_face(path)
     alphabets = make_alphabets(added)
     names = list(alphabets) + ["ascii", "latin", "spaces", "common"]
-    rng = random.Random(f"{args.seed} {path}")
-    reckon = Reckon(args.reckon, path)
-    done = other_ids = other_texts = round_trips = 0
-    while done < args.count:
+    rng = random.Random(f"{args.seed} {os.path.basename(os.path.dirname(path))}")
+    out = sys.stdout.buffer
+    for begin in range(0, args.count, args.batch):
         texts = [random_string(rng, alphabets, names)
+                 for _ in range(min(args.batch, args.count - begin))]
+        for text, ids, decoded in zip(texts, *run(texts)):
+            write_bytes(out, text.encode())
+            write_ids(out, ids)
+            write_bytes(out, decoded.encode())
+        out.flush()
+
+
+class Difference:
+    def __init__(self, name, limit):
+        self.name, self.limit, self.count = name, limit, 0
+
+    def found(self, text, theirs, ours):
+        self.count += 1
+        if self.count <= self.limit:
+            codes = " ".join(f"{ord(c):X}" for c in text.decode())
+            print(f"  {self.name}: {text.decode()!r} ({codes})\n    theirs {theirs}\n    ours   {ours}")
+
+
+def compare(path, args):
+    command = args.peer.split() + [__file__, "--serve", path, "--count", str(args.count),
+                                   "--batch", str(args.batch), "--seed", str(args.seed)]
+    peer = subprocess.Popen(command, stdout=subprocess.PIPE)
+    reckon = subprocess.Popen([args.reckon, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    ids, texts = Difference("ids", args.show), Difference("text", args.show)
+    done = round_trips = 0
+    while done < args.count:
+        batch = [(read_bytes(peer.stdout), read_ids(peer.stdout), read_bytes(peer.stdout))
                  for _ in range(min(args.batch, args.count - done))]
-        want_ids, want_texts = run(texts)
-        got_ids, got_texts = reckon.run([t.encode() for t in texts])
-        for text, a, b, c, d in zip(texts, want_ids, got_ids, want_texts, got_texts):
-            round_trips += d == text.encode()
-            if a != b:
-                other_ids += 1
-                if other_ids <= args.show:
-                    print(f"  ids: {text!r} {[hex(ord(x)) for x in text]}\n    theirs {a}\n"
-                          f"    ours   {b}")
-            elif c != d.decode(errors="replace"):
-                other_texts += 1
-                if other_texts <= args.show:
-                    print(f"  text: {text!r} {a}\n    theirs {c!r}\n    ours   {d!r}")
-        done += len(texts)
-    print(f"{path}: {done} strings, {other_ids} with other ids, {other_texts} with another text, "
+        reckon.stdin.write(struct.pack("<I", len(batch)))
+        for text, _, _ in batch:
+            write_bytes(reckon.stdin, text)
+        reckon.stdin.flush()
+        for text, their_ids, their_text in batch:
+            our_ids, our_text = read_ids(reckon.stdout), read_bytes(reckon.stdout)
+            round_trips += our_text == text
+            if our_ids != their_ids:
+                ids.found(text, their_ids, our_ids)
+            elif our_text.decode(errors="replace").encode() != their_text:
+                texts.found(text, their_text, our_text)
+        done += len(batch)
+    print(f"{path}: {done} strings, {ids.count} with other ids, {texts.count} with another text, "
           f"{round_trips} give back their own bytes", flush=True)
-    return other_ids + other_texts
+    return ids.count + texts.count
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tokenizers", nargs="+")
+    parser.add_argument("tokenizers", nargs="*")
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=5)
+    parser.add_argument("--peer", default="../shared/tools/peer-lab run python3")
     parser.add_argument("--reckon", default="build/dev/tokenizer_dump")
+    parser.add_argument("--serve", help="for the program itself")
     args = parser.parse_args()
+    if args.serve:
+        return serve(args.serve, args)
     return 1 if sum(compare(path, args) for path in args.tokenizers) else 0
 
 
