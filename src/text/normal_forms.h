@@ -1,5 +1,5 @@
-// The four normalisation forms of the Unicode standard (UAX #15), with the data of Unicode 9.0: those
-// that Hugging Face's tokenizers have, and so the texts that models were trained on.
+// The four normalisation forms of the Unicode standard (UAX #15), with the data of Unicode 9.0:
+// those that Hugging Face's tokenizers have, and so the texts that models were trained on.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Properties of characters: Unicode 16.0 (for normalisation 9.0, see normal_forms.h), from tables in the sources, so that a text has the same
-// tokens on every machine.
+// Properties of characters: Unicode 16.0 (for normalisation 9.0, see normal_forms.h), from tables
+// in the sources, so that a text has the same tokens on every machine.
 #pragma once
 
 #include <cstddef>
