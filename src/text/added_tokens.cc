@@ -82,7 +82,8 @@ size_t AddedTokens::NextBegin(std::string_view text, size_t at) const {
 void AddedTokens::Split(std::string_view text,
                         FunctionRef<void(std::string_view, size_t)> text_between,
                         FunctionRef<void(int32_t)> token) const {
-  size_t begin = 0;  // of what was not given out yet
+  size_t begin = 0;      // of what was not given out yet
+  size_t space_end = 0;  // of the white space that a token took along last
   for (size_t at = tokens_.empty() ? text.size() : 0; at < text.size();) {
     at = NextBegin(text, at);
     if (at == text.size()) break;
@@ -98,8 +99,11 @@ void AddedTokens::Split(std::string_view text,
         (EndsWithWord(text.substr(0, first)) || BeginsWithWord(text.substr(end)))) {
       continue;
     }
-    if (found.lstrip) first = std::max(first - SpaceAtEnd(text.substr(0, first)), begin);
-    if (found.rstrip) end += SpaceAtBegin(text.substr(end));
+    if (found.lstrip && first > begin) first -= SpaceAtEnd(text.substr(begin, first - begin));
+    if (found.rstrip) {
+      if (end >= space_end) space_end = end + SpaceAtBegin(text.substr(end));
+      end = space_end;
+    }
     if (begin < first) text_between(text.substr(begin, first - begin), begin);
     token(found.id);
     begin = end;

@@ -241,6 +241,10 @@ TEST(Tokenizer, StripsSpaceAroundAddedTokensAndKeepsThemOutOfWords) {
   EXPECT_EQ(tokenizer.Encode("<r> <l>"), (Ids{301, 300}));
   EXPECT_EQ(tokenizer.Encode("and,and"), (Ids{302, ',', 302}));
   EXPECT_EQ(tokenizer.Encode("band"), (Ids{'b', 'a', 'n', 'd'}));
+  json["added_tokens"][0]["content"] = json["added_tokens"][1]["content"] = " ";
+  json["added_tokens"][0]["rstrip"] = json["added_tokens"][1]["lstrip"] = true;
+  json["added_tokens"][1]["id"] = 300;
+  EXPECT_EQ(From(json).Encode(std::string(1 << 20, ' ')).size(), size_t{1} << 20) << "in no time";
 }
 
 // SentencePiece's way of writing BPE as a tokenizer.json.
