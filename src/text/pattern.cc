@@ -8,6 +8,7 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 namespace reckon {
@@ -17,6 +18,43 @@ namespace {
 // would have to be built against them to come near.
 constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kDepthLimit = 100'000;
+
+// What Unicode 15.0 to 16.0 assigned. PCRE2 may have an older database; with these characters named
+// one by one a pattern means the same whatever its version.
+constexpr uint32_t kNewCharacters[][2] = {
+    {0x897, 0x897},     {0xCF3, 0xCF3},     {0xECE, 0xECE},     {0x1B4E, 0x1B4F},
+    {0x1B7F, 0x1B7F},   {0x1C89, 0x1C8A},   {0x2427, 0x2429},   {0x2FFC, 0x2FFF},
+    {0x31E4, 0x31EF},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},
+    {0x10D40, 0x10D8F}, {0x10EC2, 0x10EFF}, {0x1123F, 0x11241}, {0x11380, 0x113E2},
+    {0x116D0, 0x116E3}, {0x11B00, 0x11BF9}, {0x11F00, 0x11F5A}, {0x1342F, 0x1342F},
+    {0x13439, 0x143FA}, {0x16100, 0x16139}, {0x16D40, 0x16D79}, {0x18CFF, 0x18CFF},
+    {0x1B132, 0x1B132}, {0x1B155, 0x1B155}, {0x1CC00, 0x1CEB3}, {0x1D2C0, 0x1D2D3},
+    {0x1DF25, 0x1DF2A}, {0x1E030, 0x1E08F}, {0x1E4D0, 0x1E5FF}, {0x1F6DC, 0x1F6DC},
+    {0x1F774, 0x1F77F}, {0x1F7D9, 0x1F7D9}, {0x1F8B2, 0x1F8C1}, {0x1FA75, 0x1FA77},
+    {0x1FA87, 0x1FA8F}, {0x1FAAD, 0x1FAAF}, {0x1FABB, 0x1FABF}, {0x1FAC6, 0x1FACF},
+    {0x1FADA, 0x1FADF}, {0x1FAE8, 0x1FAE9}, {0x1FAF7, 0x1FAF8}, {0x1FBCB, 0x1FBEF},
+    {0x2B739, 0x2B739}, {0x2EBF0, 0x2EE5D}, {0x31350, 0x323AF}};
+
+// Those of the new characters that have one of the flags, as part of a class.
+std::string NewCharacters(uint8_t flags) {
+  const uint8_t* flags_of = CodePointFlags();
+  std::string ranges;
+  for (const auto& [first, last] : kNewCharacters) {
+    for (uint32_t c = first; c <= last; ++c) {
+      if ((flags_of[c] & flags) == 0) continue;
+      const uint32_t begin = c;
+      while (c < last && (flags_of[c + 1] & flags) != 0) ++c;
+      ranges += fmt::format("\\x{{{:X}}}-\\x{{{:X}}}", begin, c);
+    }
+  }
+  return ranges;
+}
+
+// \w of Rust's regular expressions (Unicode technical standard 18, annex C).
+std::string WordClasses() {
+  return "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}" +
+         NewCharacters(kIsLetter | kIsMark | kIsNumber);
+}
 
 // Rewrites Oniguruma's (Ruby) syntax as PCRE2's.
 class Translator {
@@ -103,15 +141,51 @@ class Translator {
       Refuse("\\p without a name in braces");
     }
     std::string_view name = regex_.substr(open + 1, close - open - 1);
-    out_ += regex_.substr(at_, 3);
+    bool negated = regex_[at_ + 1] == 'P';
     if (!name.empty() && name[0] == '^') {
-      out_ += '^';
+      negated = !negated;
       name.remove_prefix(1);
     }
-    // Longer names are scripts, which PCRE2 would take for script extensions.
-    if (name.size() > 2) out_ += "sc:";
-    out_ += fmt::format("{}}}", name);
+    const std::string translated = InPcre2(name);
+    // A negated property within a class cannot be given exceptions; it keeps PCRE2's version.
+    const std::string added = in_class_ && negated ? "" : NewCharactersOf(translated);
+    const std::string property =
+        fmt::format("\\{}{{{}}}", negated && added.empty() ? 'P' : 'p', translated);
+    if (added.empty() || in_class_) {
+      out_ += property + added;
+    } else {
+      out_ += fmt::format("[{}{}{}]", negated ? "^" : "", property, added);
+    }
     at_ = close + 1;
+  }
+
+  static std::string NewCharactersOf(std::string_view property) {
+    static constexpr std::pair<std::string_view, uint8_t> kClasses[] = {{"L", kIsLetter},
+                                                                        {"M", kIsMark},
+                                                                        {"N", kIsNumber},
+                                                                        {"P", kIsPunctuation},
+                                                                        {"S", kIsSymbol}};
+    for (const auto& [class_name, flag] : kClasses) {
+      if (property == class_name) return NewCharacters(flag);
+    }
+    return "";
+  }
+  static std::string InPcre2(std::string_view name) {
+    static constexpr std::pair<std::string_view, std::string_view> kLongNames[] = {
+        {"Letter", "L"},
+        {"Mark", "M"},
+        {"Number", "N"},
+        {"Punctuation", "P"},
+        {"Symbol", "S"},
+        {"Separator", "Z"},
+        {"Other", "C"},
+        {"Alphabetic", "Alphabetic"},
+        {"White_Space", "White_Space"}};
+    for (const auto& [long_name, pcre2_name] : kLongNames) {
+      if (name == long_name) return std::string(pcre2_name);
+    }
+    // Other long names are scripts, which PCRE2 would take for script extensions.
+    return name.size() > 2 ? fmt::format("sc:{}", name) : std::string(name);
   }
 
   std::string_view regex_;
@@ -171,6 +245,28 @@ Pattern Pattern::FromLiteral(std::string_view text, const std::string& where) {
   return Pattern(std::make_unique<Impl>(text, PCRE2_UTF | PCRE2_LITERAL, text, where));
 }
 
+Pattern Pattern::FromJson(const Json& json, const std::string& where) {
+  ObjectReader reader(json, where);
+  const bool is_regex = reader.Has("Regex");
+  const std::string text = reader.String(is_regex ? "Regex" : "String");
+  reader.Finish();
+  return is_regex ? FromRegex(text, where) : FromLiteral(text, where);
+}
+
+Pattern Pattern::Clusters() {
+  return Pattern(std::make_unique<Impl>("\\X", PCRE2_UTF | PCRE2_UCP, "\\X", "clusters"));
+}
+
+Pattern Pattern::WordCharacter() {
+  const std::string pattern = fmt::format("[{}]", WordClasses());
+  return Pattern(std::make_unique<Impl>(pattern, PCRE2_UTF | PCRE2_UCP, pattern, "word"));
+}
+
+Pattern Pattern::Words() {
+  const std::string pattern = fmt::format("[{0}]+|[^{0}\\p{{White_Space}}]+", WordClasses());
+  return Pattern(std::make_unique<Impl>(pattern, PCRE2_UTF | PCRE2_UCP, pattern, "words"));
+}
+
 Pattern::Pattern(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Pattern::~Pattern() = default;
 Pattern::Pattern(Pattern&&) noexcept = default;
@@ -180,7 +276,7 @@ void Pattern::ForEachMatch(std::string_view text, FunctionRef<void(size_t, size_
   const std::unique_ptr<pcre2_match_data, Freer> data(pcre2_match_data_create(1, nullptr));
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   uint32_t options = PCRE2_NO_UTF_CHECK;  // checked by the caller, once
-  size_t start = 0;
+  size_t start = 0, last_end = SIZE_MAX;
   while (start <= text.size()) {
     int result =
         pcre2_match(code, subject, text.size(), start, options, data.get(), impl_->context.get());
@@ -195,8 +291,8 @@ void Pattern::ForEachMatch(std::string_view text, FunctionRef<void(size_t, size_
                         start, text.size(), MessageOf(result)));
     }
     const size_t* ovector = pcre2_get_ovector_pointer(data.get());
-    found(ovector[0], ovector[1]);
-    start = ovector[1];
+    if (ovector[0] != ovector[1] || ovector[0] != last_end) found(ovector[0], ovector[1]);
+    start = last_end = ovector[1];
     if (ovector[0] == ovector[1]) {  // empty: go on after the next character
       if (start == text.size()) return;
       start += FirstUtf8(text.substr(start)).length;

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/function_ref.h"
+#include "formats/json.h"
 
 namespace reckon {
 
@@ -17,11 +18,17 @@ class Pattern {
   // Throws kUnsupported with `where`, the pattern and the reason.
   static Pattern FromRegex(std::string_view regex, const std::string& where);
   static Pattern FromLiteral(std::string_view text, const std::string& where);
+  // {"Regex": "..."} or {"String": "..."}
+  static Pattern FromJson(const Json& json, const std::string& where);
+  static Pattern Clusters();       // extended grapheme clusters
+  static Pattern WordCharacter();  // \w as Rust's regular expressions have it
+  static Pattern Words();          // \w+|[^\w\s]+ likewise
   ~Pattern();
   Pattern(Pattern&&) noexcept;
 
-  // Calls back with [begin, end) of each match, leftmost first, none overlapping. `text` is valid
-  // UTF-8. Throws kInvalidArgument where a match takes more steps than the limit.
+  // Calls back with [begin, end) of each match, leftmost first, none overlapping, and no empty one
+  // where the match before it ended. `text` is valid UTF-8. Throws kInvalidArgument where a match
+  // takes more steps than the limit.
   void ForEachMatch(std::string_view text, FunctionRef<void(size_t, size_t)> found) const;
 
  private:

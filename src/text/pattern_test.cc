@@ -42,6 +42,13 @@ TEST(Pattern, MatchesALiteralAsItStands) {
   EXPECT_EQ(Matches(Pattern::FromLiteral("a.b", "test"), "a.b axb"), (Strings{"a.b"}));
 }
 
+TEST(Pattern, KnowsCharactersOfUnicode16WhateverPcre2Knows) {
+  EXPECT_EQ(Matches("\\p{N}+", "a\U0001CCF6"), (Strings{"\U0001CCF6"}));
+  EXPECT_EQ(Matches("[^\\p{L}]+", "1\U00031350"), (Strings{"1"}));
+  EXPECT_EQ(Matches("\\P{L}+", "1\U00031350"), (Strings{"1"}));
+  EXPECT_EQ(Matches("\\p{^Letter}+", "1\U00031350"), (Strings{"1"}));
+}
+
 TEST(Pattern, RefusesWhatMeansSomethingElseInOniguruma) {
   for (const char* regex : {"\\h", "\\w+", "\\bx", "[a&&b]", "[a[b]]", "x{1,3}+", "(", "\\p{Nope}",
                             "\\", "\\u12", "[]a]"}) {

@@ -12,8 +12,7 @@ constexpr uint32_t kReplacement = 0xFFFD;
 }  // namespace
 
 std::string StreamingDecoder::Push(int32_t id) {
-  if (skip_special_tokens_ && tokenizer_.IsSpecial(id)) return "";
-  pending_ += tokenizer_.TokenText(id);
+  tokenizer_.AppendText(id, skip_special_tokens_, state_, pending_);
   std::string out;
   std::string_view rest = pending_;
   while (!rest.empty()) {

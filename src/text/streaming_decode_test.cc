@@ -51,5 +51,42 @@ TEST(StreamingDecoder, SkipsSpecialTokensWhenAsked) {
   EXPECT_EQ(shows.Push(100000), "") << "an id without a token";
 }
 
+// Two tokens of a model written as SentencePiece does.
+Tokenizer Pieces(const char* decoder) {
+  Json json = TrainByteLevelBpe({}, 256, {});
+  json["pre_tokenizer"] = nullptr;
+  json["decoder"] = ParseJson(decoder, "decoder");
+  json["model"] = ParseJson(
+      R"({"type": "Unigram", "vocab": [["\u2581a", 0], ["<0xC3>", 0], ["<0xA9>", 0]]})", "model");
+  return Tokenizer::FromJson(json, "test");
+}
+
+TEST(StreamingDecoder, GivesWhatDecodeGivesUnderEveryDecoder) {
+  for (const char* decoder : {R"({"type": "Metaspace"})", "null", R"({"type": "Fuse"})",
+                              R"({"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})"}) {
+    const Tokenizer tokenizer = Pieces(decoder);
+    for (const std::vector<int32_t>& ids :
+         {std::vector<int32_t>{0, 0, 1, 2, 0}, {1, 2, 0}, {0}, {99, 0, 0}}) {
+      StreamingDecoder streaming(tokenizer);
+      std::string all;
+      for (int32_t id : ids) {
+        const std::string part = streaming.Push(id);
+        EXPECT_EQ(ValidUtf8Prefix(part), part);
+        all += part;
+      }
+      EXPECT_EQ(all + streaming.Finish(), tokenizer.Decode(ids)) << decoder;
+    }
+  }
+}
+
+TEST(StreamingDecoder, KeepsTheSpaceOfATextThatContinues) {
+  const Tokenizer tokenizer = Pieces(R"({"type": "Metaspace"})");
+  EXPECT_EQ(StreamingDecoder(tokenizer).Push(0), "a");
+  EXPECT_EQ(StreamingDecoder(tokenizer, false, true).Push(0), " a");
+}
+
 }  // namespace
 }  // namespace reckon

@@ -3,24 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
+#include <filesystem>
 #include <utility>
 
-#include "text/added_tokens.h"
-#include "text/bpe.h"
-#include "text/byte_alphabet.h"
-#include "text/normalizer.h"
-#include "text/pre_tokenizer.h"
+#include "base/files.h"
+#include "text/sentencepiece.h"
+#include "text/tokenizer_parts.h"
 #include "text/utf8.h"
+#include "text/word_cache.h"
 
 namespace reckon {
 namespace {
 
-// Words repeat: most pieces of a long text were encoded before. The bound keeps the memory of one
-// call small.
-constexpr size_t kMaxRemembered = 1 << 16;
-
-enum class Decoder { kByteLevel, kFuse };
+// A decoder that made more of the tokens than this would be an attack on memory.
+constexpr size_t kMaxTextGrowth = 64, kMaxShort = 1 << 16;
 
 const Json& Member(const Json& json, const char* key) {
   static const Json null;
@@ -28,286 +24,315 @@ const Json& Member(const Json& json, const char* key) {
   return found == json.end() ? null : *found;
 }
 
-const Json& List(ObjectReader& reader, const char* key) {
-  const Json& list = reader.Get(key);
-  if (!list.is_array()) {
-    Throw(ErrorKind::kInvalidArgument, reader.PathOf(key) + ": expected an array");
-  }
-  return list;
-}
-
-void ReadDecoder(const Json& json, const std::string& where, Decoder& decoder) {
-  ObjectReader reader(json, where);
-  const std::string type = reader.String("type");
-  if (type == "Sequence") {
-    const Json& list = List(reader, "decoders");
-    for (size_t i = 0; i < list.size(); ++i) {
-      ReadDecoder(list[i], fmt::format("{}.decoders[{}]", where, i), decoder);
+std::vector<AddedToken> ReadAddedTokens(const Json& json, const Vocabulary& vocabulary,
+                                        const std::string& where) {
+  std::vector<AddedToken> tokens;
+  if (json.is_null()) return tokens;
+  if (!json.is_array()) Throw(ErrorKind::kInvalidArgument, where + ": expected an array");
+  for (size_t i = 0; i < json.size(); ++i) {
+    ObjectReader reader(json[i], fmt::format("{}[{}]", where, i));
+    AddedToken token;
+    token.content = reader.String("content");
+    token.id = static_cast<int32_t>(reader.Int("id", 0, kMaxTokenId));
+    token.single_word = reader.Bool("single_word", false);
+    token.lstrip = reader.Bool("lstrip", false);
+    token.rstrip = reader.Bool("rstrip", false);
+    token.special = reader.Bool("special", false);
+    token.normalized = reader.Bool("normalized", !token.special);
+    reader.Finish();
+    const int32_t in_model = IdOf(vocabulary, token.content);
+    if (token.content.empty() || (in_model >= 0 && in_model != token.id)) {
+      Throw(ErrorKind::kCorrupt,
+            fmt::format("{}: \"{}\" with id {} is empty or has another id in the vocabulary",
+                        reader.path(), token.content, token.id));
     }
-  } else if (type == "ByteLevel") {
-    decoder = Decoder::kByteLevel;
-  } else if (type != "Fuse") {
-    Throw(ErrorKind::kUnsupported,
-          fmt::format("{}: decoder \"{}\" is not supported (ByteLevel, Fuse and Sequence are)",
-                      where, type));
+    tokens.push_back(std::move(token));
   }
+  return tokens;
 }
 
-// Post-processors add tokens around a text (bos) and move offsets. Encode does neither, so only
-// their types are looked at.
-void CheckPostProcessor(const Json& json, const std::string& where) {
-  if (json.is_null()) return;
-  ObjectReader reader(json, where);
-  const std::string type = reader.String("type");
-  if (type == "Sequence") {
-    const Json& list = List(reader, "processors");
-    for (size_t i = 0; i < list.size(); ++i) {
-      CheckPostProcessor(list[i], fmt::format("{}.processors[{}]", where, i));
-    }
-  } else if (type != "ByteLevel" && type != "TemplateProcessing") {
-    Throw(ErrorKind::kUnsupported,
-          fmt::format("{}: post-processor \"{}\" is not supported", where, type));
+std::string ReplaceInvalidUtf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::string_view valid = ValidUtf8Prefix(text);
+    out += valid;
+    text.remove_prefix(valid.size());
+    if (text.empty()) break;
+    AppendUtf8(0xFFFD, out);
+    text.remove_prefix(FirstUtf8(text).length);
   }
-}
-
-struct WordLevel {
-  Vocabulary vocabulary;
-  int32_t unk_id = -1;
-};
-
-WordLevel ReadWordLevel(const Json& json, const std::string& where) {
-  ObjectReader reader(json, where);
-  reader.Get("type");
-  WordLevel model;
-  model.vocabulary = ReadVocabulary(reader.Get("vocab"), reader.PathOf("vocab"));
-  const auto unk = model.vocabulary.find(reader.String("unk_token", ""));
-  if (unk != model.vocabulary.end()) model.unk_id = unk->second;
-  reader.Finish();
-  return model;
+  return out;
 }
 
 }  // namespace
 
 struct Tokenizer::Impl {
-  // Exactly one of the two models is used.
-  bool is_bpe = false;
-  BpeModel bpe;
-  WordLevel words;
-
+  std::unique_ptr<TokenModel> model;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   AddedTokens added_raw, added_normalized;  // matched before and after normalisation
   Vocabulary added_ids;
-  std::vector<int32_t> special_ids;
-  std::vector<std::string> text_of_id;  // decoded bytes
-  std::vector<bool> is_special;
+  SpecialFrame frame;
+  int32_t bos_id = -1, eos_id = -1;
+  int strip_left = 0;
+  std::string stripped;
 
-  void ReadModel(const Json& json, const std::string& where);
-  void ReadAddedTokens(const Json& json, const std::string& where);
-  void SetText(int32_t id, std::string text);
-  const Vocabulary& vocabulary() const { return is_bpe ? bpe.vocabulary() : words.vocabulary; }
+  // The texts of all tokens one after another; that of an id begins at its place and ends at the
+  // next one's.
+  struct Texts {
+    std::string bytes;
+    std::vector<size_t> places = {0};
+    std::string_view Of(int32_t id) const {
+      const auto index = static_cast<size_t>(id);
+      if (id < 0 || index + 1 >= places.size()) return "";
+      return std::string_view(bytes).substr(places[index], places[index + 1] - places[index]);
+    }
+  };
+  Texts texts, first_texts;  // the latter where the first token of a text differs
+  bool first_differs = false;
+  std::vector<bool> is_special, is_raw;  // raw: the decoder leaves it alone
 
-  using Memory = std::unordered_map<std::string_view, std::pair<size_t, size_t>>;
-  void EncodePiece(std::string_view piece, std::vector<int32_t>& ids) const;
-  void EncodeText(std::string_view text, std::vector<int32_t>& ids) const;
+  explicit Impl(TokenizerParts parts);
+  Texts MakeTexts(const TokenizerParts& parts, bool first, int64_t num_ids) const;
+  struct Run;
 };
 
-void Tokenizer::Impl::SetText(int32_t id, std::string text) {
-  const auto index = static_cast<size_t>(id);
-  if (index >= text_of_id.size()) {
-    text_of_id.resize(index + 1);
-    is_special.resize(index + 1);
+// One text on its way to ids.
+struct Tokenizer::Impl::Run {
+  const Impl& impl;
+  std::vector<int32_t>& ids;
+  WordCache cache;
+
+  void Text(std::string_view text);
+  void ValidText(std::string_view text, bool at_start);
+  void Between(std::string_view text, bool at_start);
+  void Piece(std::string_view piece);
+};
+
+Tokenizer::Impl::Texts Tokenizer::Impl::MakeTexts(const TokenizerParts& parts, bool first,
+                                                  int64_t num_ids) const {
+  std::vector<std::string> of_id(static_cast<size_t>(num_ids));
+  size_t token_bytes = 0, text_bytes = 0;
+  const auto set = [&](int32_t id, std::string text) {
+    std::string& place = of_id[static_cast<size_t>(id)];
+    text_bytes += text.size();
+    if (text_bytes > kMaxTextGrowth * token_bytes + kMaxShort) {
+      Throw(ErrorKind::kUnsupported, parts.where + ": the decoder makes very long texts of tokens");
+    }
+    place = std::move(text);
+  };
+  const auto decode = [&](std::string_view token, int32_t id) {
+    token_bytes += token.size();
+    set(id, parts.decoder.Text(token, first));
+  };
+  for (const auto& [token, id] : model->vocabulary()) decode(token, id);
+  for (const auto& [token, id] : added_ids) decode(token, id);
+  for (const auto& [id, text] : parts.raw_texts) {
+    token_bytes += text.size();
+    set(id, text);
   }
-  text_of_id[index] = std::move(text);
+  Texts made;
+  made.bytes.reserve(text_bytes);
+  made.places.reserve(of_id.size() + 1);
+  for (const std::string& text : of_id) {
+    made.bytes += text;
+    made.places.push_back(made.bytes.size());
+  }
+  return made;
 }
 
-void Tokenizer::Impl::ReadModel(const Json& json, const std::string& where) {
-  if (!json.is_object()) Throw(ErrorKind::kInvalidArgument, where + ": missing");
-  const Json& type_json = Member(json, "type");
-  // Files of before 2020 leave the type out; merges tell what they are.
-  const std::string type = type_json.is_string()     ? type_json.get<std::string>()
-                           : json.contains("merges") ? "BPE"
-                                                     : "none";
-  if (type == "BPE") {
-    if (!pre_tokenizer.byte_level()) {
-      Throw(ErrorKind::kUnsupported,
-            where + ": BPE without a ByteLevel pre-tokenizer is not supported");
+Tokenizer::Impl::Impl(TokenizerParts parts)
+    : model(std::move(parts.model)),
+      normalizer(std::move(parts.normalizer)),
+      pre_tokenizer(std::move(parts.pre_tokenizer)),
+      frame(std::move(parts.frame)),
+      bos_id(parts.bos_id),
+      eos_id(parts.eos_id),
+      strip_left(parts.decoder.strip_left()),
+      stripped(parts.decoder.stripped()),
+      first_differs(parts.decoder.first_differs()) {
+  int32_t largest = -1;
+  for (const auto& [token, id] : model->vocabulary()) largest = std::max(largest, id);
+  for (const AddedToken& token : parts.added) largest = std::max(largest, token.id);
+  for (const auto& [id, text] : parts.raw_texts) largest = std::max(largest, id);
+  CheckLargestId(largest, model->vocabulary().size() + parts.added.size() + parts.raw_texts.size(),
+                 parts.where);
+  is_special.resize(static_cast<size_t>(largest + 1));
+  is_raw.resize(is_special.size());
+  std::vector<AddedToken> raw, normalized;
+  for (AddedToken& token : parts.added) {
+    added_ids[token.content] = token.id;
+    if (token.special) is_special[static_cast<size_t>(token.id)] = true;
+    if (!token.normalized) {
+      raw.push_back(std::move(token));
+      continue;
     }
-    is_bpe = true;
-    bpe = BpeModel::FromJson(json, where);
-  } else if (type == "WordLevel") {
-    if (pre_tokenizer.byte_level()) {
-      Throw(ErrorKind::kUnsupported,
-            where + ": WordLevel with a ByteLevel pre-tokenizer is not supported");
-    }
-    words = ReadWordLevel(json, where);
-  } else {
-    Throw(ErrorKind::kUnsupported,
-          fmt::format("{}: model \"{}\" is not supported (BPE and WordLevel are)", where, type));
+    token.content = normalizer.Normalize(token.content);
+    if (!token.content.empty()) normalized.push_back(std::move(token));
   }
-}
-
-void Tokenizer::Impl::ReadAddedTokens(const Json& json, const std::string& where) {
-  if (json.is_null()) return;
-  if (!json.is_array()) Throw(ErrorKind::kInvalidArgument, where + ": expected an array");
-  for (size_t i = 0; i < json.size(); ++i) {
-    ObjectReader reader(json[i], fmt::format("{}[{}]", where, i));
-    const std::string content = reader.String("content");
-    const auto id = static_cast<int32_t>(reader.Int("id", 0, (1 << 24) - 1));
-    for (const char* key : {"single_word", "lstrip", "rstrip"}) {
-      if (reader.Bool(key, false)) {
-        Throw(ErrorKind::kUnsupported, reader.PathOf(key) + ": true is not supported");
-      }
-    }
-    const bool special = reader.Bool("special", false);
-    const bool normalized = reader.Bool("normalized", !special);
-    reader.Finish();
-    const auto in_model = vocabulary().find(content);
-    if (content.empty() || (in_model != vocabulary().end() && in_model->second != id)) {
-      Throw(ErrorKind::kCorrupt,
-            fmt::format("{}: \"{}\" with id {} is empty or has another id in the vocabulary",
-                        reader.path(), content, id));
-    }
-    (normalized ? added_normalized : added_raw).Add(content, id);
-    added_ids[content] = id;
-    if (special) special_ids.push_back(id);
-  }
+  added_raw = AddedTokens(std::move(raw));
+  added_normalized = AddedTokens(std::move(normalized));
+  for (const auto& [id, text] : parts.raw_texts) is_raw[static_cast<size_t>(id)] = true;
+  texts = MakeTexts(parts, false, int64_t{largest} + 1);
+  if (first_differs) first_texts = MakeTexts(parts, true, int64_t{largest} + 1);
 }
 
 Tokenizer Tokenizer::FromJson(const Json& json, const std::string& where) {
   ObjectReader reader(json, where);
-  auto impl = std::make_unique<Impl>();
+  TokenizerParts parts;
+  parts.where = where;
   reader.Find("version");
   reader.Find("padding");  // concerns batches
   if (!Member(json, "truncation").is_null()) {
     Throw(ErrorKind::kUnsupported, reader.PathOf("truncation") + ": must be null");
   }
   reader.Find("truncation");
-  impl->normalizer = Normalizer::FromJson(Member(json, "normalizer"), reader.PathOf("normalizer"));
-  impl->pre_tokenizer =
+  parts.normalizer = Normalizer::FromJson(Member(json, "normalizer"), reader.PathOf("normalizer"));
+  parts.pre_tokenizer =
       PreTokenizer::FromJson(Member(json, "pre_tokenizer"), reader.PathOf("pre_tokenizer"));
-  impl->ReadModel(Member(json, "model"), reader.PathOf("model"));
-  impl->ReadAddedTokens(Member(json, "added_tokens"), reader.PathOf("added_tokens"));
-  CheckPostProcessor(Member(json, "post_processor"), reader.PathOf("post_processor"));
-  Decoder decoder = Decoder::kFuse;
-  ReadDecoder(reader.Get("decoder"), reader.PathOf("decoder"), decoder);
+  parts.model = ReadTokenModel(Member(json, "model"), parts.pre_tokenizer.byte_level(),
+                               reader.PathOf("model"));
+  parts.added = ReadAddedTokens(Member(json, "added_tokens"), parts.model->vocabulary(),
+                                reader.PathOf("added_tokens"));
+  parts.frame = ReadPostProcessor(Member(json, "post_processor"), reader.PathOf("post_processor"));
+  if (!parts.frame.before.empty()) parts.bos_id = parts.frame.before[0];
+  parts.decoder = Decoder::FromJson(Member(json, "decoder"), reader.PathOf("decoder"));
   for (const char* key :
-       {"normalizer", "pre_tokenizer", "model", "added_tokens", "post_processor"}) {
+       {"normalizer", "pre_tokenizer", "model", "added_tokens", "post_processor", "decoder"}) {
     reader.Find(key);
   }
   reader.Finish();
-
-  const auto decoded = [&](const std::string& token) {
-    // A token with a character outside the byte alphabet stands for itself.
-    return decoder == Decoder::kByteLevel ? FromByteAlphabet(token).value_or(token) : token;
-  };
-  for (const auto& [token, id] : impl->vocabulary()) impl->SetText(id, decoded(token));
-  for (const auto& [token, id] : impl->added_ids) impl->SetText(id, decoded(token));
-  for (int32_t id : impl->special_ids) impl->is_special[static_cast<size_t>(id)] = true;
-  return Tokenizer(std::move(impl));
+  return Tokenizer(std::move(parts));
 }
 
 Tokenizer Tokenizer::FromFile(const std::string& path) {
+  const std::filesystem::path given(path);
+  std::error_code ignored;
+  if (std::filesystem::is_directory(given, ignored)) {
+    const std::string json = (given / "tokenizer.json").string();
+    const std::string model = (given / "tokenizer.model").string();
+    return FromFile(!FileExists(json) && FileExists(model) ? model : json);
+  }
+  if (given.extension() == ".model") return TokenizerOfSentencePiece(ReadFile(path), path);
+  if (given.extension() == ".gguf") {
+    Throw(ErrorKind::kUnsupported, path + ": GGUF files are not read here");
+  }
   return FromJson(ReadJsonFile(path), path);
 }
 
-Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(TokenizerParts parts)
+    : impl_(std::make_unique<const Impl>(std::move(parts))) {}
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 
-void Tokenizer::Impl::EncodePiece(std::string_view piece, std::vector<int32_t>& ids) const {
-  if (is_bpe) {
-    bpe.Encode(piece, ids);
+void Tokenizer::Impl::Run::Piece(std::string_view piece) {
+  const uint64_t hash = WordCache::Hash(piece);
+  if (const WordCache::Slot* known = cache.Find(piece, hash)) {
+    const size_t begin = ids.size();
+    ids.resize(begin + known->num_ids);
+    std::copy_n(ids.data() + known->ids, known->num_ids, ids.data() + begin);
     return;
   }
-  const auto found = words.vocabulary.find(std::string(piece));
-  if (found == words.vocabulary.end() && words.unk_id < 0) {
-    Throw(ErrorKind::kInvalidArgument,
-          fmt::format("the tokenizer has no token for \"{}\" and none for the unknown", piece));
-  }
-  ids.push_back(found == words.vocabulary.end() ? words.unk_id : found->second);
+  const size_t begin = ids.size();
+  impl.model->Encode(piece, ids);
+  cache.Remember(piece, hash, begin, ids.size() - begin);
 }
 
-void Tokenizer::Impl::EncodeText(std::string_view text, std::vector<int32_t>& ids) const {
-  Pieces pieces;
+void Tokenizer::Impl::Run::Between(std::string_view text, bool at_start) {
+  std::string storage;
+  if (!impl.normalizer.empty()) {
+    storage = impl.normalizer.Normalize(text);
+    text = storage;
+  }
+  impl.added_normalized.Split(
+      text,
+      [&](std::string_view part, size_t begin) {
+        impl.pre_tokenizer.Split(part, at_start && begin == 0,
+                                 [&](std::string_view piece) { Piece(piece); });
+      },
+      [&](int32_t id) { ids.push_back(id); });
+}
+
+void Tokenizer::Impl::Run::ValidText(std::string_view text, bool at_start) {
+  impl.added_raw.Split(
+      text, [&](std::string_view part, size_t begin) { Between(part, at_start && begin == 0); },
+      [&](int32_t id) { ids.push_back(id); });
+}
+
+void Tokenizer::Impl::Run::Text(std::string_view text) {
   // Bytes that are not UTF-8 are pieces of their own: patterns match characters.
-  while (!text.empty()) {
+  for (bool at_start = true; !text.empty(); at_start = false) {
     const std::string_view valid = ValidUtf8Prefix(text);
-    pre_tokenizer.Split(valid, pieces);
+    if (valid.size() < text.size() && !impl.pre_tokenizer.byte_level()) {
+      return ValidText(ReplaceInvalidUtf8(text), at_start);
+    }
+    ValidText(valid, at_start);
     text.remove_prefix(valid.size());
     if (text.empty()) break;
-    if (!is_bpe) {
-      Throw(ErrorKind::kInvalidArgument,
-            fmt::format("byte 0x{:02X} in the text is not UTF-8", static_cast<uint8_t>(text[0])));
-    }
     const size_t length = FirstUtf8(text).length;
-    pieces.views.push_back(text.substr(0, length));
+    Piece(text.substr(0, length));
     text.remove_prefix(length);
-  }
-  Memory memory;
-  for (std::string_view piece : pieces.views) {
-    if (!is_bpe) {
-      EncodePiece(piece, ids);
-      continue;
-    }
-    const auto known = memory.find(piece);
-    if (known != memory.end()) {
-      const auto [begin, count] = known->second;
-      for (size_t i = begin; i < begin + count; ++i) ids.push_back(ids[i]);
-      continue;
-    }
-    const size_t begin = ids.size();
-    EncodePiece(piece, ids);
-    if (memory.size() < kMaxRemembered) memory.emplace(piece, std::pair(begin, ids.size() - begin));
   }
 }
 
-std::vector<int32_t> Tokenizer::Encode(std::string_view text) const {
+std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special_tokens) const {
   std::vector<int32_t> ids;
-  const auto add = [&](int32_t id) { ids.push_back(id); };
-  const auto encode = [&](std::string_view part) { impl_->EncodeText(part, ids); };
-  const auto normalize = [&](std::string_view part) {
-    impl_->normalizer.Check(part);
-    if (impl_->added_normalized.empty()) {
-      encode(part);
-    } else {
-      impl_->added_normalized.Split(part, encode, add);
-    }
-  };
-  impl_->added_raw.Split(text, normalize, add);
+  ids.reserve(text.size() / 4 + 8);
+  if (add_special_tokens) ids = impl_->frame.before;
+  Impl::Run{*impl_, ids, WordCache(text.size())}.Text(text);
+  if (add_special_tokens) {
+    ids.insert(ids.end(), impl_->frame.after.begin(), impl_->frame.after.end());
+  }
   return ids;
+}
+
+void Tokenizer::AppendText(int32_t id, bool skip_special_tokens, DecodeState& state,
+                           std::string& text) const {
+  const auto index = static_cast<size_t>(id);
+  if (id < 0 || index >= impl_->is_special.size()) return;
+  if (skip_special_tokens && impl_->is_special[index]) return;
+  const bool first = state.at_begin && impl_->first_differs;
+  std::string_view token = (first ? impl_->first_texts : impl_->texts).Of(id);
+  state.at_begin = false;
+  if (impl_->is_raw[index]) state.stripping = false;
+  const std::string_view stripped = impl_->stripped;
+  while (state.stripping && state.stripped < impl_->strip_left &&
+         token.substr(0, stripped.size()) == stripped) {
+    token.remove_prefix(stripped.size());
+    ++state.stripped;
+  }
+  if (!token.empty()) state.stripping = false;
+  text += token;
 }
 
 std::string Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
   std::string text;
-  for (int32_t id : ids) {
-    const auto index = static_cast<size_t>(id);  // negative ones become huge
-    if (index >= impl_->text_of_id.size()) continue;
-    if (skip_special_tokens && impl_->is_special[index]) continue;
-    text += impl_->text_of_id[index];
-  }
+  DecodeState state;
+  for (int32_t id : ids) AppendText(id, skip_special_tokens, state, text);
   return text;
 }
 
-int64_t Tokenizer::vocab_size() const { return static_cast<int64_t>(impl_->text_of_id.size()); }
+int64_t Tokenizer::vocab_size() const { return static_cast<int64_t>(impl_->is_special.size()); }
 
 std::optional<int32_t> Tokenizer::TokenId(std::string_view token) const {
-  const std::string name(token);
-  const auto added = impl_->added_ids.find(name);
-  if (added != impl_->added_ids.end()) return added->second;
-  const auto found = impl_->vocabulary().find(name);
-  if (found != impl_->vocabulary().end()) return found->second;
-  return {};
+  int32_t id = IdOf(impl_->added_ids, token);
+  if (id < 0) id = IdOf(impl_->model->vocabulary(), token);
+  return id < 0 ? std::nullopt : std::optional(id);
 }
 
-std::string Tokenizer::TokenText(int32_t id) const {
-  const auto index = static_cast<size_t>(id);
-  return index < impl_->text_of_id.size() ? impl_->text_of_id[index] : "";
-}
+std::string Tokenizer::TokenText(int32_t id) const { return std::string(impl_->texts.Of(id)); }
 
 bool Tokenizer::IsSpecial(int32_t id) const {
   const auto index = static_cast<size_t>(id);
-  return index < impl_->is_special.size() && impl_->is_special[index];
+  return id >= 0 && index < impl_->is_special.size() && impl_->is_special[index];
+}
+
+std::optional<int32_t> Tokenizer::bos_id() const {
+  return impl_->bos_id < 0 ? std::nullopt : std::optional(impl_->bos_id);
+}
+
+std::optional<int32_t> Tokenizer::eos_id() const {
+  return impl_->eos_id < 0 ? std::nullopt : std::optional(impl_->eos_id);
 }
 
 }  // namespace reckon

@@ -25,14 +25,12 @@ constexpr int64_t kMinPairCount = 2;  // a pair that occurs once saves nothing
 using WordCounts = std::unordered_map<std::string, int64_t>;
 
 void CountWords(std::string_view text, const PreTokenizer& pre_tokenizer, WordCounts& counts) {
-  Pieces pieces;
   while (!text.empty()) {
     const std::string_view valid = ValidUtf8Prefix(text);
-    pre_tokenizer.Split(valid, pieces);
+    pre_tokenizer.Split(valid, true, [&](std::string_view piece) { ++counts[std::string(piece)]; });
     text.remove_prefix(valid.size());
     if (!text.empty()) text.remove_prefix(FirstUtf8(text).length);  // not UTF-8: no word
   }
-  for (std::string_view piece : pieces.views) ++counts[std::string(piece)];
 }
 
 // Learns merges over distinct words, keeping the counts of all pairs up to date: a merge touches
@@ -151,7 +149,7 @@ class BpeTrainer {
   std::priority_queue<Entry> queue_;
 };
 
-Json AddedToken(int64_t id, const std::string& content) {
+Json AddedTokenJson(int64_t id, const std::string& content) {
   return Json{{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
               {"rstrip", false}, {"normalized", false}, {"special", true}};
 }
@@ -172,7 +170,7 @@ Json MakeFile(const std::vector<std::string>& special_tokens, Json pre_tokenizer
               Json model) {
   Json added = Json::array();
   for (size_t i = 0; i < special_tokens.size(); ++i) {
-    added.push_back(AddedToken(static_cast<int64_t>(i), special_tokens[i]));
+    added.push_back(AddedTokenJson(static_cast<int64_t>(i), special_tokens[i]));
   }
   Json file = Json::object();
   file["version"] = "1.0";
@@ -224,15 +222,16 @@ Json TrainByteLevelBpe(const std::vector<std::string_view>& texts, int64_t vocab
     }
     tokens.push_back(std::move(token));
   }
-  AddedTokens specials;  // they never take part in a word
+  std::vector<AddedToken> special;  // they never take part in a word
   for (size_t i = 0; i < special_tokens.size(); ++i) {
-    specials.Add(special_tokens[i], static_cast<int32_t>(i));
+    special.push_back({.content = special_tokens[i], .id = static_cast<int32_t>(i)});
   }
+  const AddedTokens specials(std::move(special));
   const PreTokenizer pre_tokenizer = PreTokenizer::Gpt2();
   WordCounts words;
   for (std::string_view text : texts) {
     specials.Split(
-        text, [&](std::string_view part) { CountWords(part, pre_tokenizer, words); },
+        text, [&](std::string_view part, size_t) { CountWords(part, pre_tokenizer, words); },
         [](int32_t) {});
   }
   BpeTrainer trainer(words, static_cast<int32_t>(num_special));

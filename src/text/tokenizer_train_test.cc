@@ -32,14 +32,15 @@ std::string RandomProse(uint64_t seed, int words) {
 
 // The definition, counted anew for every merge.
 std::vector<std::string> NaiveMerges(const std::string& text, int num_merges) {
-  Pieces pieces;
-  PreTokenizer::Gpt2().Split(text, pieces);
+  std::vector<std::string> pieces;
+  PreTokenizer::Gpt2().Split(text, true,
+                             [&](std::string_view piece) { pieces.emplace_back(piece); });
   std::vector<std::string> tokens;
   for (int byte = 0; byte < 256; ++byte) {
     tokens.push_back(ToByteAlphabet(std::string(1, static_cast<char>(byte))));
   }
   std::vector<Ids> words;
-  for (std::string_view piece : pieces.views) {
+  for (const std::string& piece : pieces) {
     Ids& word = words.emplace_back();
     for (char c : piece) word.push_back(static_cast<uint8_t>(c));
   }

@@ -1,5 +1,7 @@
 #include "text/utf8.h"
 
+#include <cstring>
+
 namespace reckon {
 
 Utf8Step FirstUtf8(std::string_view text) {
@@ -45,6 +47,14 @@ void AppendUtf8(uint32_t code_point, std::string& text) {
 std::string_view ValidUtf8Prefix(std::string_view text) {
   size_t end = 0;
   while (end < text.size()) {
+    uint64_t eight = 0;
+    if (text.size() - end >= sizeof(eight)) {  // most bytes are ASCII: look at eight at once
+      std::memcpy(&eight, text.data() + end, sizeof(eight));
+      if ((eight & 0x8080808080808080ull) == 0) {
+        end += sizeof(eight);
+        continue;
+      }
+    }
     if (static_cast<uint8_t>(text[end]) < 0x80) {
       ++end;
       continue;

@@ -1,0 +1,34 @@
+// The vocabulary that a GGUF file carries (its keys `tokenizer.ggml.*`), as plain data. Whoever
+// reads the file fills it in.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "text/tokenizer.h"
+
+namespace reckon {
+
+struct GgufVocabulary {
+  std::string model;                 // "gpt2", "llama" or "t5"
+  std::string pre;                   // of "gpt2": which cut; empty: "default"
+  std::vector<std::string> tokens;   // the id is the index
+  std::vector<float> scores;         // of "llama" and "t5"; may be empty
+  std::vector<int32_t> token_types;  // numbered as PieceType; may be empty
+  std::vector<std::string> merges;   // of "gpt2": "a b"
+  std::string precompiled_charsmap;  // of "t5"
+  std::optional<int64_t> bos_id, eos_id, unk_id, pad_id;
+  std::optional<bool> add_bos, add_eos;  // what Encode adds where special tokens are asked for
+  std::optional<bool> add_space_prefix, remove_extra_whitespaces;
+};
+
+// `where` (the file's name) begins messages. Throws kUnsupported for another model or cut, kCorrupt
+// for lists that contradict each other. Control and user-defined tokens are cut out of texts.
+Tokenizer FromGgufVocab(const GgufVocabulary& vocabulary, const std::string& where = "GGUF");
+
+// The names of `pre` that are known.
+std::vector<std::string> GgufPreTokenizers();
+
+}  // namespace reckon
