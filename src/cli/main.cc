@@ -45,7 +45,7 @@ int Run(int argc, char** argv) {
   int exit_code = 0;
   for (auto add : {reckon::RegisterRecipe, reckon::RegisterPretrain, reckon::RegisterSft,
                    reckon::RegisterRl, reckon::RegisterEval, reckon::RegisterGenerate,
-                   reckon::RegisterChat, reckon::RegisterDoctor}) {
+                   reckon::RegisterChat, reckon::RegisterRender, reckon::RegisterDoctor}) {
     add(app, global, exit_code);
   }
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();
