@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/function_ref.h"
 #include "text/jinja_builtins.h"
 #include "text/jinja_text.h"
 
@@ -56,9 +57,13 @@ class Key {
   }
 
   Value Of(const Value& item, Runtime& runtime) const {
-    if (paths_.empty()) return Folded(item, runtime);
-    if (paths_.size() == 1) return Folded(paths_[0].Of(item, runtime), runtime);
+    return Folded(paths_.empty() ? item : paths_[0].Of(item, runtime), runtime);
+  }
+
+  // By every attribute in turn: a list, in which equal keys need no order (none and none).
+  Value ListOf(const Value& item, Runtime& runtime) const {
     std::vector<Value> keys;
+    if (paths_.empty()) keys.push_back(Folded(item, runtime));
     for (const AttributePath& path : paths_) {
       keys.push_back(Folded(path.Of(item, runtime), runtime));
     }
@@ -81,14 +86,14 @@ const Value* Optional(const Bound& bound, size_t i) {
 }
 
 // Stable, also where descending.
-std::vector<Value> Sorted(const std::vector<Value>& items, const Key& key, bool descending,
-                          Runtime& runtime) {
+std::vector<Value> Sorted(const std::vector<Value>& items, bool descending, Runtime& runtime,
+                          FunctionRef<Value(const Value&)> key) {
   std::vector<std::pair<Value, size_t>> keyed;
   runtime.budget().Bytes(items.size() * 2 * sizeof(Value));
-  for (size_t i = 0; i < items.size(); ++i) keyed.emplace_back(key.Of(items[i], runtime), i);
+  for (size_t i = 0; i < items.size(); ++i) keyed.emplace_back(key(items[i]), i);
   const auto less = [&](const auto& a, const auto& b) {
     const Value &x = descending ? b.first : a.first, &y = descending ? a.first : b.first;
-    return !Equal(x, y, runtime.budget()) && ApplyComparison(Op::kLess, x, y, runtime.budget());
+    return ApplyComparison(Op::kLess, x, y, runtime.budget());
   };
   std::stable_sort(keyed.begin(), keyed.end(), less);
   std::vector<Value> sorted;
@@ -99,7 +104,8 @@ std::vector<Value> Sorted(const std::vector<Value>& items, const Key& key, bool 
 Value Sort(Runtime& runtime, const Value& input, const Args& args) {
   const Bound bound("sort", args, {"reverse", "case_sensitive", "attribute"});
   const Key key(Optional(bound, 2), bound.Flag(1, false));
-  return Value::List(Sorted(Iterate(input, runtime.budget()), key, bound.Flag(0, false), runtime));
+  return Value::List(Sorted(Iterate(input, runtime.budget()), bound.Flag(0, false), runtime,
+                            [&](const Value& item) { return key.ListOf(item, runtime); }));
 }
 
 Value DictSort(Runtime& runtime, const Value& input, const Args& args) {
@@ -115,7 +121,8 @@ Value DictSort(Runtime& runtime, const Value& input, const Args& args) {
   }
   const Value place = Value::Int(by == "key" ? 0 : 1);
   const Key key(&place, bound.Flag(0, false));
-  return Value::List(Sorted(pairs, key, bound.Flag(2, false), runtime));
+  return Value::List(Sorted(pairs, bound.Flag(2, false), runtime,
+                            [&](const Value& item) { return key.Of(item, runtime); }));
 }
 
 Value Unique(Runtime& runtime, const Value& input, const Args& args) {
@@ -164,8 +171,7 @@ Value GroupBy(Runtime& runtime, const Value& input, const Args& args) {
   for (const Value& item : items) keys.push_back(key_of(item));
   std::vector<Value> pairs;
   for (size_t i = 0; i < items.size(); ++i) pairs.push_back(Value::Tuple({keys[i], items[i]}));
-  const Value first = Value::Int(0);
-  pairs = Sorted(pairs, Key(&first, true), false, runtime);
+  pairs = Sorted(pairs, false, runtime, [](const Value& pair) { return pair.items()[0]; });
   std::vector<Value> groups;
   for (size_t i = 0; i < pairs.size();) {
     const Value key = pairs[i].items()[0];
@@ -316,6 +322,7 @@ Value Slice(Runtime& runtime, const Value& input, const Args& args) {
 // map('filter', ...) or map(attribute='name', default=...)
 Value Map(Runtime& runtime, const Value& input, const Args& args) {
   std::vector<Value> mapped;
+  if (!Truth(input)) return Generator({});  // none too, as in Jinja
   if (args.positional.empty()) {
     const Bound bound("map", args, {"attribute", "default"}, 1);
     const AttributePath path(bound.Get(0));
@@ -338,6 +345,7 @@ Value Map(Runtime& runtime, const Value& input, const Args& args) {
 // test: by truth.
 template <bool kSelect, bool kAttribute>
 Value Filtered(Runtime& runtime, const Value& input, const Args& args) {
+  if (!Truth(input)) return Generator({});  // none too, as in Jinja
   Args rest = args;
   std::optional<AttributePath> path;
   if (kAttribute) {

@@ -85,7 +85,8 @@ Value Indent(Runtime& runtime, const Value& input, const Args& args) {
   const std::string indent = bound.Has(0) && bound.Get(0).is_string()
                                  ? bound.Get(0).text()
                                  : Repeated(" ", bound.Int(0, 4), budget);
-  const std::string text = Str(input, budget) + "\n";  // so that a last line break makes a line
+  if (!input.is_string()) Fail(fmt::format("indent: expected a str, not {}", TypeName(input)));
+  const std::string text = input.text() + "\n";  // so that a last line break makes a line
   std::string out = bound.Flag(1, false) ? indent : "";
   bool is_first = true;
   for (const std::string_view line : SplitLines(text, false)) {
@@ -133,7 +134,8 @@ Value Center(Runtime& runtime, const Value& input, const Args& args) {
 
 Value Truncate(Runtime& runtime, const Value& input, const Args& args) {
   const Bound bound("truncate", args, {"length", "killwords", "end", "leeway"});
-  const std::string text = Str(input, runtime.budget()), ellipsis = bound.TextOr(2, "...");
+  if (!input.is_string()) Fail(fmt::format("truncate: expected a str, not {}", TypeName(input)));
+  const std::string text = input.text(), ellipsis = bound.TextOr(2, "...");
   const int64_t length = bound.Int(0, 255), end_length = CountCharacters(ellipsis),
                 leeway = bound.HasValue(3) ? bound.Int(3, 5) : 5;
   if (length < end_length || leeway < 0) Fail("truncate: length is below that of the end");
@@ -304,8 +306,6 @@ Value Round(Runtime&, const Value& input, const Args& args) {
   return Value::Float((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale);
 }
 
-Value Same(Runtime&, const Value& input, const Args&) { return input; }
-
 const std::unordered_map<std::string_view, FilterFunction>& AllFilters() {
   static const auto kFilters = [] {
     std::unordered_map<std::string_view, FilterFunction> filters;
@@ -334,7 +334,7 @@ const std::vector<NamedFilter>& TextFilters() {
       {"lower", Mapped<Lower>},
       {"replace", Replace},
       {"round", Round},
-      {"safe", Same},
+      {"safe", AsString},
       {"string", AsString},
       {"title", Mapped<TitleWords>},
       {"tojson", ToJson},

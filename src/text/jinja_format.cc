@@ -132,8 +132,9 @@ class PercentFormatter {
       text.remove_prefix(1);
       out += TakeOne(text, '%') ? "%" : Conversion(text);
     }
-    const bool all = !values_.is(Kind::kTuple) ? used_ > 0 || values_.is_dict()
-                                               : used_ >= values_.items().size();
+    const bool all = !values_.is(Kind::kTuple)
+                         ? used_ > 0 || values_.is_dict() || values_.is(Kind::kList)
+                         : used_ >= values_.items().size();
     if (!all) Fail("not all arguments converted during string formatting");
     return out;
   }

@@ -115,7 +115,8 @@ Bound::Bound(std::string_view function, const Args& args, std::initializer_list<
                      args.positional.size()));
   }
   for (size_t i = 0; i < args.positional.size(); ++i) values_[i] = &args.positional[i];
-  for (const auto& [name, value] : args.named) {
+  for (const auto& named : args.named) {
+    const std::string& name = named.first;
     const auto found = std::find_if(names_.begin(), names_.end(),
                                     [&](const char* known) { return name == known; });
     if (found == names_.end()) {
@@ -125,7 +126,7 @@ Bound::Bound(std::string_view function, const Args& args, std::initializer_list<
     if (place != nullptr) {
       Fail(fmt::format("{}() got multiple values for argument '{}'", function, name));
     }
-    place = &value;
+    place = &named.second;
   }
   for (size_t i = 0; i < required; ++i) {
     if (values_[i] == nullptr) {

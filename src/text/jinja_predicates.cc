@@ -28,9 +28,9 @@ bool Compared(Runtime& runtime, const Value& value, const Args& args) {
   return ApplyComparison(kOp, value, Operand("comparison", args), runtime.budget());
 }
 
-bool Even(Runtime& runtime, const Value& value) {
-  const Value rest = ApplyOperator(Op::kModulo, value, Value::Int(2), runtime.budget());
-  return rest.is_number() && rest.number() == 0;
+bool LeavesOfTwo(Runtime& runtime, const Value& value, double rest) {
+  const Value left = ApplyOperator(Op::kModulo, value, Value::Int(2), runtime.budget());
+  return left.is_number() && left.number() == rest;
 }
 
 bool SameAs(Runtime&, const Value& value, const Args& args) {
@@ -57,7 +57,7 @@ const std::unordered_map<std::string_view, Predicate>& Predicates() {
       {"eq", Compared<Op::kEqual>},
       {"equalto", Compared<Op::kEqual>},
       {"escaped", [](Runtime&, const Value&, const Args&) { return false; }},
-      {"even", [](Runtime& r, const Value& v, const Args&) { return Even(r, v); }},
+      {"even", [](Runtime& r, const Value& v, const Args&) { return LeavesOfTwo(r, v, 0); }},
       {"false", [](Runtime&, const Value& v, const Args&) { return v.is(kBool) && !v.boolean(); }},
       {"float", [](Runtime&, const Value& v, const Args&) { return v.is(kFloat); }},
       {"ge", Compared<Op::kGreaterEqual>},
@@ -78,7 +78,7 @@ const std::unordered_map<std::string_view, Predicate>& Predicates() {
       {"ne", Compared<Op::kNotEqual>},
       {"none", [](Runtime&, const Value& v, const Args&) { return v.is_none(); }},
       {"number", [](Runtime&, const Value& v, const Args&) { return v.is_number(); }},
-      {"odd", [](Runtime& r, const Value& v, const Args&) { return !Even(r, v); }},
+      {"odd", [](Runtime& r, const Value& v, const Args&) { return LeavesOfTwo(r, v, 1); }},
       {"sameas", SameAs},
       {"sequence",
        [](Runtime&, const Value& v, const Args&) {

@@ -521,10 +521,11 @@ void Runtime::BindMacro(const MacroDefinition& macro, const Args& args, Scope& s
   }
   if (macro.uses_kwargs) {
     Dict extra;
-    for (const auto& [name, value] : args.named) {
+    for (const auto& named : args.named) {
+      const std::string& name = named.first;
       const bool parameter = std::any_of(macro.parameters.begin(), macro.parameters.end(),
                                          [&](const Parameter& p) { return p.name == name; });
-      if (!parameter && name != "caller") extra.Set(Value::String(name), value, budget_);
+      if (!parameter && name != "caller") extra.Set(Value::String(name), named.second, budget_);
     }
     scope.Set(kSymbolKwargs, MakeDict(std::move(extra)));
   }

@@ -183,7 +183,9 @@ TEST(Render, WhatATemplateRefusesIsNamedByLineAndNothingIsPrinted) {
   EXPECT_THAT(render("a", "list.json"), HasSubstr("list.json: expected an object"));
   EXPECT_THAT(render("a", "none.json"), HasSubstr("none.json"));
   EXPECT_THAT(render("a", "data.json", {"--now", "yesterday"}), HasSubstr("\"yesterday\""));
-  EXPECT_THAT(render("{{ " + std::string(60000, '('), "data.json"), HasSubstr("nested deeper"));
+  EXPECT_THAT(
+      render("{{ " + std::string(60000, '(') + std::string(60000, ')') + " }}", "data.json"),
+      HasSubstr("nested deeper"));
 }
 
 TEST(Environment, AnUnknownInstructionSetIsRefusedWithThoseThatRun) {
