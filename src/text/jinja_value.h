@@ -16,7 +16,7 @@ namespace reckon::jinja {
 
 // What one parse or rendering may use. Exceeding any is an error that names it.
 struct Limits {
-  int64_t max_source_bytes = int64_t{1} << 20;
+  int64_t max_source_bytes = int64_t{256} << 10;
   int64_t max_steps = 20'000'000;                // of evaluation, each some tens of nanoseconds
   int64_t max_bytes = int64_t{256} << 20;        // of strings and containers made, in total
   int64_t max_output_bytes = int64_t{64} << 20;  // of the rendered text
