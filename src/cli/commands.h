@@ -20,6 +20,7 @@ void RegisterSft(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterRl(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterEval(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterGenerate(CLI::App& app, const GlobalOptions& global, int& exit_code);
+void RegisterRender(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterChat(CLI::App& app, const GlobalOptions& global, int& exit_code);
 
 }  // namespace reckon

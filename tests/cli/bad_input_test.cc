@@ -164,6 +164,30 @@ const std::vector<BadCommand> kBadCommands = {
 INSTANTIATE_TEST_SUITE_P(All, ACommandIsRefused, testing::ValuesIn(kBadCommands),
                          [](const auto& test) { return std::string(test.param.name); });
 
+TEST(Render, WhatATemplateRefusesIsNamedByLineAndNothingIsPrinted) {
+  const TemporaryFolder folder;
+  WriteFileAtomically(folder / "data.json", R"({"messages": []})");
+  WriteFileAtomically(folder / "list.json", "[]");
+  const auto render = [&](const std::string& source, const std::string& data,
+                          std::vector<std::string> more = {}) {
+    WriteFileAtomically(folder / "t.jinja", source);
+    more.insert(more.begin(), {"render", folder / "t.jinja", folder / data});
+    const ProcessResult result = RunReckon(more);
+    EXPECT_GT(result.exit_code, 0);
+    EXPECT_EQ(result.out, "");
+    return result.err;
+  };
+  EXPECT_THAT(render("a\n{{ raise_exception('no roles') }}", "data.json"),
+              HasSubstr("t.jinja: line 2: no roles"));
+  EXPECT_THAT(render("a\n\n{% if %}", "data.json"), HasSubstr("t.jinja: line 3: expected"));
+  EXPECT_THAT(render("a", "list.json"), HasSubstr("list.json: expected an object"));
+  EXPECT_THAT(render("a", "none.json"), HasSubstr("none.json"));
+  EXPECT_THAT(render("a", "data.json", {"--now", "yesterday"}), HasSubstr("\"yesterday\""));
+  EXPECT_THAT(
+      render("{{ " + std::string(60000, '(') + std::string(60000, ')') + " }}", "data.json"),
+      HasSubstr("nested deeper"));
+}
+
 TEST(Environment, AnUnknownInstructionSetIsRefusedWithThoseThatRun) {
   const TemporaryFolder folder;
   const std::string path = WriteTinyRecipe(folder.path());

@@ -40,7 +40,7 @@ TEST_P(Help, ShowsAnExampleOfTheCommandItself) {
 
 INSTANTIATE_TEST_SUITE_P(Commands, Help,
                          testing::Values("", "recipe run", "pretrain", "sft", "rl", "eval",
-                                         "generate", "chat", "tokenize", "doctor"),
+                                         "generate", "chat", "tokenize", "render", "doctor"),
                          [](const auto& test) {
                            std::string name = *test.param == '\0' ? "reckon" : test.param;
                            std::replace(name.begin(), name.end(), ' ', '_');
@@ -62,6 +62,31 @@ TEST(Doctor, FindsTheKernelsGoodAndSaysSoInJsonToo) {
   EXPECT_EQ(forced["isa"][0], (Json{{"isa", "scalar"}, {"self_test", "passed"}}));
   EXPECT_EQ(forced["good"], true);
   EXPECT_GT(forced["memory_total_bytes"], 0);
+}
+
+TEST(Render, PrintsExactlyTheText) {
+  const TemporaryFolder folder;
+  WriteFileAtomically(folder / "t.jinja",
+                      "{% for m in messages %}\n<{{ m.role }}>{{ m.content }}\n{% endfor %}\n"
+                      "{{ tools is none }} {{ strftime_now('%d %b %Y') }}");
+  WriteFileAtomically(folder / "data.json",
+                      R"({"messages": [{"role": "user", "content": "5 < 6 \u00e9"}]})");
+  const ProcessResult result =
+      RunReckon({"render", folder / "t.jinja", folder / "data.json", "--now", "2025-01-20"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "<user>5 < 6 \xC3\xA9\nTrue 20 Jan 2025");
+  EXPECT_EQ(result.err, "");
+}
+
+TEST(Render, TakesTheTemplateAndTheTokensOfAModelFolder) {
+  const TemporaryFolder folder;
+  WriteFileAtomically(
+      folder / "tokenizer_config.json",
+      R"({"bos_token": {"content": "<s>"}, "chat_template": "{{ bos_token }}{{ x }}"})");
+  WriteFileAtomically(folder / "data.json", R"({"x": [1, null]})");
+  for (const std::string& source : {folder.path(), folder / "tokenizer_config.json"}) {
+    EXPECT_EQ(RunReckon({"render", source, folder / "data.json"}).out, "<s>[1, None]");
+  }
 }
 
 class OfAModel : public testing::Test {
