@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cost/flops.h"
+#include "formats/gguf.h"
 #include "model/weights.h"
 
 namespace reckon {
@@ -23,14 +24,19 @@ std::unique_ptr<Model> OpenForRunning(const std::string& path, bool gguf) {
   return parameters > kLargestExpanded ? OpenModel(path) : LoadModel(path);
 }
 
+// A GGUF file may leave its vocabulary to a tokenizer.json beside it.
+Tokenizer OpenTokenizer(const std::string& path, bool gguf) {
+  const bool embedded = gguf && GgufModel(path).metadata().HasKey("tokenizer.ggml.tokens");
+  if (!gguf || embedded) return Tokenizer::FromFile(path);
+  return Tokenizer::FromFile(
+      (std::filesystem::path(path).parent_path() / "tokenizer.json").string());
+}
+
 }  // namespace
 
 Session OpenSession(const std::string& path) {
   const bool gguf = path.ends_with(".gguf");
-  const std::filesystem::path folder =
-      gguf ? std::filesystem::path(path).parent_path() : std::filesystem::path(path);
-  Session session{OpenForRunning(path, gguf),
-                  Tokenizer::FromFile((folder / "tokenizer.json").string()), -1, -1};
+  Session session{OpenForRunning(path, gguf), OpenTokenizer(path, gguf), -1, -1};
   const ModelConfig& config = session.model->config();
   session.bos_token_id = static_cast<int32_t>(config.bos_token_id);
   session.eos_token_id = static_cast<int32_t>(config.eos_token_id);

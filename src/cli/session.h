@@ -23,8 +23,8 @@ struct Session {
   int32_t bos_token_id = -1, eos_token_id = -1;  // -1: the model has none
 };
 
-// Opens a Hugging Face folder (config.json, weights, tokenizer.json), or a GGUF file with a
-// tokenizer.json beside it.
+// Opens a Hugging Face folder (config.json, weights, tokenizer.json), or a GGUF file, whose
+// vocabulary may be a tokenizer.json beside it.
 Session OpenSession(const std::string& path);
 
 // bos (if the model has one) and the tokens of the text.

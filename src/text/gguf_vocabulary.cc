@@ -188,6 +188,40 @@ std::vector<std::string> GgufPreTokenizers() {
   return names;
 }
 
+GgufVocabulary VocabularyOf(const GgufFile& file) {
+  constexpr std::string_view kPrefix = "tokenizer.ggml.";
+  const auto key = [&](std::string_view name) { return std::string(kPrefix) + std::string(name); };
+  const auto id = [&](std::string_view name) {
+    return file.HasKey(key(name)) ? std::optional(file.Int(key(name))) : std::nullopt;
+  };
+  const auto flag = [&](std::string_view name) {
+    return file.HasKey(key(name)) ? std::optional(file.Bool(key(name))) : std::nullopt;
+  };
+  GgufVocabulary v;
+  v.model = file.String(key("model"));
+  v.pre = file.String(key("pre"), "");
+  for (const std::string_view token : file.Strings(key("tokens"))) v.tokens.emplace_back(token);
+  for (const std::string_view merge : file.Strings(key("merges"), true)) {
+    v.merges.emplace_back(merge);
+  }
+  v.scores = file.Floats(key("scores"), true);
+  for (const int64_t type : file.Ints(key("token_type"), true)) {
+    v.token_types.push_back(static_cast<int32_t>(type));
+  }
+  for (const int64_t byte : file.Ints(key("precompiled_charsmap"), true)) {
+    v.precompiled_charsmap.push_back(static_cast<char>(byte));
+  }
+  v.bos_id = id("bos_token_id");
+  v.eos_id = id("eos_token_id");
+  v.unk_id = id("unknown_token_id");
+  v.pad_id = id("padding_token_id");
+  v.add_bos = flag("add_bos_token");
+  v.add_eos = flag("add_eos_token");
+  v.add_space_prefix = flag("add_space_prefix");
+  v.remove_extra_whitespaces = flag("remove_extra_whitespaces");
+  return v;
+}
+
 Tokenizer FromGgufVocab(const GgufVocabulary& vocabulary, const std::string& where) {
   CheckLists(vocabulary, where);
   TokenizerParts parts;

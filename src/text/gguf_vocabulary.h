@@ -1,5 +1,4 @@
-// The vocabulary that a GGUF file carries (its keys `tokenizer.ggml.*`), as plain data. Whoever
-// reads the file fills it in.
+// The vocabulary that a GGUF file carries (its keys `tokenizer.ggml.*`), as plain data.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/gguf.h"
 #include "text/tokenizer.h"
 
 namespace reckon {
@@ -23,6 +23,9 @@ struct GgufVocabulary {
   std::optional<bool> add_bos, add_eos;  // what Encode adds where special tokens are asked for
   std::optional<bool> add_space_prefix, remove_extra_whitespaces;
 };
+
+// Throws naming file and key where one is missing or of another type.
+GgufVocabulary VocabularyOf(const GgufFile& file);
 
 // `where` (the file's name) begins messages. Throws kUnsupported for another model or cut, kCorrupt
 // for lists that contradict each other. Control and user-defined tokens are cut out of texts.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "text/gguf_vocabulary.h"
 #include "text/sentencepiece.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
@@ -215,7 +216,7 @@ Tokenizer Tokenizer::FromFile(const std::string& path) {
   }
   if (given.extension() == ".model") return TokenizerOfSentencePiece(ReadFile(path), path);
   if (given.extension() == ".gguf") {
-    Throw(ErrorKind::kUnsupported, path + ": GGUF files are not read here");
+    return FromGgufVocab(VocabularyOf(GgufModel(path).metadata()), path);
   }
   return FromJson(ReadJsonFile(path), path);
 }

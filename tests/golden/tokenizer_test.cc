@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "formats/json.h"
-#include "tests/golden/gguf_strings.h"
 #include "tests/golden/shared.h"
 #include "text/gguf_vocabulary.h"
 #include "text/streaming_decode.h"
@@ -56,7 +55,7 @@ TEST_P(GgmlVocabulary, GivesTheIdsOfTheirVectors) {
   const std::string path =
       SharedPath(std::string("data/tokenizers/ggml/ggml-vocab-") + GetParam() + ".gguf");
   if (!FileExists(path)) GTEST_SKIP() << path << " is absent; set RECKON_SHARED";
-  const Tokenizer tokenizer = FromGgufVocab(GgufStrings::ReadVocabularyOf(path), path);
+  const Tokenizer tokenizer = Tokenizer::FromFile(path);
   const std::vector<std::string> texts = Sections(path + ".inp");
   const std::vector<Ids> ids = Lines(path + ".out");
   ASSERT_EQ(ids.size(), 47u);
@@ -124,8 +123,8 @@ TEST_P(Pieces, OfTheTokenizerJsonAreThoseOfHuggingFace) {
 }
 
 TEST_P(Pieces, OfTheGgufFileAreThoseOfTheTokenizerJson) {
-  const Tokenizer tokenizer = FromGgufVocab(
-      GgufStrings::ReadVocabularyOf(Weights(GetParam().weights + std::string(".f32.gguf"))));
+  const Tokenizer tokenizer =
+      Tokenizer::FromFile(Weights(GetParam().weights + std::string(".f32.gguf")));
   for (const Json& c : cases_) {
     const auto text = c.at("text").get<std::string>();
     EXPECT_EQ(tokenizer.Encode(text), c.at("bpe").get<Ids>()) << text;
