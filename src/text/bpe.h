@@ -71,7 +71,7 @@ class BpeModel : public TokenModel {
   void BytesToSymbols(std::string_view piece, std::vector<int32_t>& symbols) const;
   void CharactersToSymbols(std::string_view piece, std::vector<int32_t>& symbols) const;
   void JoinShort(std::vector<int32_t>& symbols, size_t begin) const;
-  void JoinLong(std::vector<int32_t>& symbols, size_t begin) const;
+  void JoinLong(std::vector<int32_t>& ids, size_t begin) const;
 
   BpeOptions options_;
   MergeTable merges_;

@@ -135,7 +135,8 @@ Value Center(Runtime& runtime, const Value& input, const Args& args) {
 Value Truncate(Runtime& runtime, const Value& input, const Args& args) {
   const Bound bound("truncate", args, {"length", "killwords", "end", "leeway"});
   if (!input.is_string()) Fail(fmt::format("truncate: expected a str, not {}", TypeName(input)));
-  const std::string text = input.text(), ellipsis = bound.TextOr(2, "...");
+  const std::string& text = input.text();
+  const std::string ellipsis = bound.TextOr(2, "...");
   const int64_t length = bound.Int(0, 255), end_length = CountCharacters(ellipsis),
                 leeway = bound.HasValue(3) ? bound.Int(3, 5) : 5;
   if (length < end_length || leeway < 0) Fail("truncate: length is below that of the end");
@@ -234,7 +235,7 @@ std::optional<int64_t> Truncated(double number) {
 
 Value AsInt(Runtime&, const Value& input, const Args& args) {
   const Bound bound("int", args, {"default", "base"});
-  const Value fallback = bound.Has(0) ? bound.Get(0) : Value::Int(0);
+  Value fallback = bound.Has(0) ? bound.Get(0) : Value::Int(0);
   const int64_t base = bound.Int(1, 10);
   if (base != 0 && (base < 2 || base > 36)) return fallback;
   if (input.is_integer()) return Value::Int(input.integer());

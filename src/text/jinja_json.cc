@@ -62,11 +62,10 @@ class JsonPrinter {
     static constexpr std::string_view kEscaped = "\"\\\n\r\t\f\b", kLetters = "\"\\nrtfb";
     const size_t escape =
         character.size() == 1 ? kEscaped.find(character[0]) : std::string_view::npos;
+    const bool plain = code_point >= 0x20 && (!style_.ensure_ascii || code_point < 0x7F);
     if (escape != kEscaped.npos) {
       Add(std::string{'\\', kLetters[escape]});
-    } else if (code_point < 0x20 || (style_.ensure_ascii && code_point == 0x7F)) {
-      Add(fmt::format("\\u{:04x}", code_point));
-    } else if (!style_.ensure_ascii || code_point < 0x80) {
+    } else if (plain) {
       Add(character);
     } else if (code_point < 0x10000) {
       Add(fmt::format("\\u{:04x}", code_point));

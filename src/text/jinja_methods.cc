@@ -80,8 +80,8 @@ Value Partition(Runtime& runtime, const Value& self, const Args& args) {
   if (separator.empty()) Fail("empty separator");
   const size_t at = kFromRight ? text.rfind(separator) : text.find(separator);
   if (at == text.npos) {
-    const Value whole = self, none = Value::String("");
-    return kFromRight ? Value::Tuple({none, none, whole}) : Value::Tuple({whole, none, none});
+    const Value none = Value::String("");
+    return kFromRight ? Value::Tuple({none, none, self}) : Value::Tuple({self, none, none});
   }
   return Value::Tuple({MakeString(runtime, text.substr(0, at)), bound.Get(0),
                        MakeString(runtime, text.substr(at + separator.size()))});

@@ -169,7 +169,7 @@ Runtime::Flow Runtime::RunIf(const Stmt& stmt) {
 Value Runtime::LoopItems(const Stmt& stmt) {
   const Value looped = Eval(*stmt.expr);
   const bool shared = looped.is_sequence() && !looped.is(Kind::kGenerator);
-  const Value sequence = shared ? looped : Value::List(Iterate(looped, budget_));
+  Value sequence = shared ? looped : Value::List(Iterate(looped, budget_));
   if (stmt.condition == nullptr) return sequence;
   const std::shared_ptr<Scope> outer = scope_;
   std::vector<Value> kept;
@@ -452,6 +452,7 @@ Value Runtime::Call(const Value& callee, const Args& args) {
     Fail(fmt::format("'{}' object is not callable", TypeName(callee)));
   }
   // A copy: what is called may change the variable that it is held by.
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const std::shared_ptr<const Object> held = callee.shared();
   return static_cast<const CallableObject&>(*held).Call(*this, args);
 }

@@ -73,7 +73,7 @@ class Runtime {
   std::vector<Value> EvalParts(const Expr& expr);
   Args EvalArgs(const Expr& expr);
 
-  Value MakeMacro(const MacroDefinition& macro);
+  Value MakeMacro(const MacroDefinition& definition);
   void BindMacro(const MacroDefinition& macro, const Args& args, Scope& scope);
   std::shared_ptr<Scope> NewScope(std::shared_ptr<Scope> parent);
 

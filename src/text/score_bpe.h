@@ -44,7 +44,7 @@ class ScoreBpeModel : public TokenModel {
   ScoreBpeModel(const std::vector<ScoredPiece>& pieces, int32_t unk_id, bool byte_fallback,
                 const std::string& where);
 
-  void Encode(std::string_view piece, std::vector<int32_t>& ids) const override;
+  void Encode(std::string_view text, std::vector<int32_t>& ids) const override;
 
  private:
   struct Symbol {

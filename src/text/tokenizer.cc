@@ -158,7 +158,7 @@ Tokenizer::Impl::Impl(TokenizerParts parts)
   for (const auto& [id, text] : parts.raw_texts) largest = std::max(largest, id);
   CheckLargestId(largest, model->vocabulary().size() + parts.added.size() + parts.raw_texts.size(),
                  parts.where);
-  is_special.resize(static_cast<size_t>(largest + 1));
+  is_special.resize(static_cast<size_t>(largest) + 1);
   is_raw.resize(is_special.size());
   std::vector<AddedToken> raw, normalized;
   for (AddedToken& token : parts.added) {
