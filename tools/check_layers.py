@@ -47,7 +47,7 @@ LAYERS = {
     "train": ("base", "formats", "tensor", "ops", "model", "data", "cost"),
     "rl": ("base", "formats", "tensor", "ops", "model", "text", "tasks", "data", "infer", "train",
            "cost"),
-    "eval": ("base", "formats", "text", "model", "tasks", "data", "infer"),
+    "eval": ("base", "formats", "ops", "text", "model", "tasks", "data", "infer"),
     "recipe": ALL,
     "cli": ALL,
 }

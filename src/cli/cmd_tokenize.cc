@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -14,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "cli/bos.h"
 #include "cli/commands.h"
 #include "formats/json.h"
 #include "text/tokenizer.h"
@@ -31,22 +31,9 @@ std::string ReadInput(const std::string& file) {
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 
-// The bos that the tokenizer's own file states, else the one of the tokenizer_config.json beside
-// it.
-int32_t FindBos(const Tokenizer& tokenizer, const std::string& path) {
-  if (const std::optional<int32_t> id = tokenizer.bos_id()) return *id;
-  const std::filesystem::path given(path);
-  const std::filesystem::path folder =
-      std::filesystem::is_directory(given) ? given : given.parent_path();
-  const std::string config_path = (folder / "tokenizer_config.json").string();
-  if (FileExists(config_path)) {
-    const Json config = ReadJsonFile(config_path);
-    Json bos = config.is_object() && config.contains("bos_token") ? config["bos_token"] : Json();
-    if (bos.is_object() && bos.contains("content")) bos = Json(bos["content"]);
-    if (bos.is_string()) {
-      if (const auto id = tokenizer.TokenId(bos.get<std::string>())) return *id;
-    }
-  }
+int32_t BosOf(const Tokenizer& tokenizer, const std::string& path) {
+  const std::optional<int32_t> bos = FindBos(tokenizer, path);
+  if (bos) return *bos;
   Throw(ErrorKind::kInvalidArgument,
         fmt::format("--bos: neither {} nor a tokenizer_config.json beside it names a bos token",
                     path));
@@ -83,7 +70,7 @@ void Execute(const TokenizeCommand& command) {
     return;
   }
   std::vector<int32_t> ids = tokenizer.Encode(input);
-  if (command.bos) ids.insert(ids.begin(), FindBos(tokenizer, command.tokenizer));
+  if (command.bos) ids.insert(ids.begin(), BosOf(tokenizer, command.tokenizer));
   WriteIds(ids);
 }
 

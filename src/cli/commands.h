@@ -19,6 +19,7 @@ void RegisterPretrain(CLI::App& app, const GlobalOptions& global, int& exit_code
 void RegisterSft(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterRl(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterEval(CLI::App& app, const GlobalOptions& global, int& exit_code);
+void RegisterPerplexity(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterGenerate(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterRender(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterChat(CLI::App& app, const GlobalOptions& global, int& exit_code);

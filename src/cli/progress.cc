@@ -54,7 +54,8 @@ std::string FormatDuration(double seconds) {
   return fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
-Progress::Progress() : terminal_(::isatty(STDERR_FILENO) == 1) {}
+Progress::Progress(double quiet_s)
+    : terminal_(::isatty(STDERR_FILENO) == 1), quiet_until_s_(MonotonicSeconds() + quiet_s) {}
 Progress::~Progress() { EndLine(); }
 
 void Progress::EndLine() {
@@ -66,6 +67,7 @@ void Progress::EndLine() {
 
 void Progress::Show(const std::string& line, bool last) {
   const double now = MonotonicSeconds();
+  if (now < quiet_until_s_) return;
   if (!last && now - last_shown_s_ < (terminal_ ? kRedrawEvery : kPlainEvery)) return;
   last_shown_s_ = now;
   if (terminal_) {

@@ -10,7 +10,8 @@ namespace reckon {
 
 class Progress {
  public:
-  Progress();
+  // Shows nothing of work that takes less than `quiet_s` seconds.
+  explicit Progress(double quiet_s = 0);
   ~Progress();
   void OnStep(const StageProgress& progress);
   void OnCount(const std::string& what, int64_t done, int64_t total);
@@ -20,7 +21,8 @@ class Progress {
   void Show(const std::string& line, bool last);
 
   bool terminal_;
-  bool open_ = false;  // a redrawn line stands without an end
+  double quiet_until_s_;  // on the monotonic clock
+  bool open_ = false;     // a redrawn line stands without an end
   double last_shown_s_ = -1e9;
   double count_begin_s_ = 0;
   std::string counting_;

@@ -40,7 +40,8 @@ TEST_P(Help, ShowsAnExampleOfTheCommandItself) {
 
 INSTANTIATE_TEST_SUITE_P(Commands, Help,
                          testing::Values("", "recipe run", "pretrain", "sft", "rl", "eval",
-                                         "generate", "chat", "tokenize", "render", "doctor"),
+                                         "perplexity", "generate", "chat", "tokenize", "render",
+                                         "doctor"),
                          [](const auto& test) {
                            std::string name = *test.param == '\0' ? "reckon" : test.param;
                            std::replace(name.begin(), name.end(), ' ', '_');
