@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "text/byte_alphabet.h"
+#include "text/gguf_cuts.h"
 
 namespace reckon {
 namespace {
