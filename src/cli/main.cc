@@ -46,7 +46,7 @@ int Run(int argc, char** argv) {
   for (auto add : {reckon::RegisterRecipe, reckon::RegisterPretrain, reckon::RegisterSft,
                    reckon::RegisterRl, reckon::RegisterEval, reckon::RegisterPerplexity,
                    reckon::RegisterGenerate, reckon::RegisterChat, reckon::RegisterTokenize,
-                   reckon::RegisterRender, reckon::RegisterDoctor}) {
+                   reckon::RegisterRender, reckon::RegisterInspect, reckon::RegisterDoctor}) {
     add(app, global, exit_code);
   }
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();

@@ -26,6 +26,11 @@ int64_t VectorWeights(const ModelConfig& c) {
   return count + (c.attention_o_bias ? c.hidden_size : 0);
 }
 
+// The router's correction bias.
+int64_t BiasWeights(const ModelConfig& c, int64_t layer) {
+  return c.is_moe_layer(layer) && c.has_correction_bias() ? c.n_routed_experts : 0;
+}
+
 int64_t MlpWeights(const ModelConfig& c, int64_t intermediate) {
   return 3 * c.hidden_size * intermediate;
 }
@@ -38,9 +43,10 @@ int64_t FeedForwardWeights(const ModelConfig& c, int64_t layer, bool active_only
          (routed + c.n_shared_experts) * MlpWeights(c, c.moe_intermediate_size);
 }
 
-int64_t MtpWeights(const ModelConfig& c, bool active_only) {
+// Of the block of MTP module `depth`.
+int64_t MtpWeights(const ModelConfig& c, int64_t depth, bool active_only) {
   return 2 * c.hidden_size * c.hidden_size + AttentionWeights(c) +
-         FeedForwardWeights(c, c.num_hidden_layers, active_only);
+         FeedForwardWeights(c, c.num_hidden_layers + depth, active_only);
 }
 
 double PairFlops(const ModelConfig& c) {
@@ -76,13 +82,20 @@ ParameterCount CountParameters(const ModelConfig& c) {
   const int64_t head = c.vocab_size * c.hidden_size;
   count.total = count.embedding + (c.tie_word_embeddings ? 0 : head) + c.hidden_size;
   count.active = head;
+  int64_t passed_by = 0;
   for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
-    count.total += AttentionWeights(c) + FeedForwardWeights(c, layer, false) + VectorWeights(c);
-    count.active += AttentionWeights(c) + FeedForwardWeights(c, layer, true);
+    const int64_t all = FeedForwardWeights(c, layer, false);
+    const int64_t met = FeedForwardWeights(c, layer, true);
+    count.total += AttentionWeights(c) + all + VectorWeights(c) + BiasWeights(c, layer);
+    count.active += AttentionWeights(c) + met;
+    passed_by += all - met;
   }
-  // enorm, hnorm and shared_head.norm beside the block's own norms.
-  count.mtp_total =
-      c.num_nextn_predict_layers * (MtpWeights(c, false) + VectorWeights(c) + 3 * c.hidden_size);
+  count.activated = count.total - passed_by;
+  for (int64_t depth = 0; depth < c.num_nextn_predict_layers; ++depth) {
+    // enorm, hnorm and shared_head.norm beside the block's own norms.
+    count.mtp_total += MtpWeights(c, depth, false) + VectorWeights(c) +
+                       BiasWeights(c, c.num_hidden_layers + depth) + 3 * c.hidden_size;
+  }
   return count;
 }
 
@@ -95,7 +108,7 @@ Flops ForwardFlops(const ModelConfig& c, const Work& work) {
   flops.attention = PairFlops(c) * static_cast<double>(c.num_hidden_layers) *
                     static_cast<double>(work.attention_pairs);
   flops.head = 2.0 * head_weights * static_cast<double>(work.head_rows);
-  flops.mtp = 2.0 * (static_cast<double>(MtpWeights(c, true)) + head_weights) *
+  flops.mtp = 2.0 * (static_cast<double>(MtpWeights(c, 0, true)) + head_weights) *
                   static_cast<double>(work.mtp_rows) +
               PairFlops(c) * static_cast<double>(work.mtp_pairs);
   return flops;

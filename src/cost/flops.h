@@ -25,10 +25,12 @@ struct Work {
 // itself.
 Work SequenceWork(int64_t first, int64_t count, int64_t head_rows);
 
-// Weights that a token meets, and all of them. The embedding table counts in `total` only.
+// Weights of a model, exactly: the elements of its tensors, a tied head counted once.
 struct ParameterCount {
-  int64_t total = 0;      // with embedding and head, without MTP modules
-  int64_t active = 0;     // per token, with the head, without the embedding table
+  int64_t total = 0;  // with embedding and head, without MTP modules
+  // Of `total`, all but the routed experts that a token passes by: DeepSeek's "activated".
+  int64_t activated = 0;
+  int64_t active = 0;     // in products per token: with the head, without embedding and vectors
   int64_t mtp_total = 0;  // of the MTP modules beyond the shared embedding and head
   int64_t embedding = 0;
 };

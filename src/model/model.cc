@@ -181,6 +181,12 @@ KvCache::KvCache(const ModelConfig& config, int64_t capacity) {
   }
 }
 
+int64_t KvCache::bytes() const {
+  int64_t bytes = 0;
+  for (const LayerKvCache& layer : layers_) bytes += layer.bytes();
+  return bytes;
+}
+
 void KvCache::Truncate(int64_t length) {
   for (LayerKvCache& layer : layers_) layer.Truncate(length);
 }

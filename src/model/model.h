@@ -23,6 +23,7 @@ class KvCache {
   KvCache(const ModelConfig& config, int64_t capacity);
   int64_t length() const { return layers_.empty() ? 0 : layers_[0].length(); }
   int64_t capacity() const { return layers_.empty() ? 0 : layers_[0].capacity(); }
+  int64_t bytes() const;
   void Truncate(int64_t length);
   void CopyPrefix(const KvCache& other, int64_t length);
   LayerKvCache& layer(int64_t i) { return layers_[static_cast<size_t>(i)]; }

@@ -20,6 +20,7 @@ class LayerKvCache {
 
   int64_t length() const { return length_; }
   int64_t capacity() const { return capacity_; }
+  int64_t bytes() const { return static_cast<int64_t>(keys_.num_bytes() + values_.num_bytes()); }
   void Truncate(int64_t length) { length_ = length; }
   // Copies the first `length` positions of another cache of the same shape (a shared prompt).
   void CopyPrefix(const LayerKvCache& other, int64_t length);

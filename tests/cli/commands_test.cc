@@ -41,7 +41,7 @@ TEST_P(Help, ShowsAnExampleOfTheCommandItself) {
 INSTANTIATE_TEST_SUITE_P(Commands, Help,
                          testing::Values("", "recipe run", "pretrain", "sft", "rl", "eval",
                                          "perplexity", "generate", "chat", "tokenize", "render",
-                                         "doctor"),
+                                         "inspect", "doctor"),
                          [](const auto& test) {
                            std::string name = *test.param == '\0' ? "reckon" : test.param;
                            std::replace(name.begin(), name.end(), ' ', '_');

@@ -1,0 +1,82 @@
+#include "cost/model_bytes.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "formats/gguf_weights.h"
+#include "model/model.h"
+
+namespace reckon {
+namespace {
+
+constexpr int64_t kFp8Block = 128;  // rows and columns that share a scale
+
+std::map<std::string, Shape> ShapesOf(const ModelConfig& config) {
+  Model model(config, WeightStorage::kAsStored);  // without the matrices' memory
+  std::map<std::string, Shape> shapes;
+  for (const Model::NamedTensor& tensor : model.named_tensors()) shapes[tensor.name] = tensor.shape;
+  return shapes;
+}
+
+bool IsFp8(const std::string& name, const Shape& shape) {
+  const bool router = name.ends_with(".mlp.gate.weight");
+  return shape.size() == 2 && name.starts_with("model.layers.") && !router;
+}
+
+int64_t Fp8Bytes(const std::map<std::string, Shape>& shapes) {
+  int64_t bytes = 0;
+  for (const auto& [name, shape] : shapes) {
+    const int64_t elements = NumElements(shape);
+    if (!IsFp8(name, shape)) {
+      bytes += 2 * elements;
+      continue;
+    }
+    const auto blocks = [](int64_t size) { return (size + kFp8Block - 1) / kFp8Block; };
+    bytes += elements + 4 * blocks(shape[0]) * blocks(shape[1]);
+  }
+  return bytes;
+}
+
+int64_t GgufBytes(const std::vector<GgufPlanned>& plan, StorageFormat format,
+                  const ModelConfig& config) {
+  int64_t bytes = 0;
+  for (const GgufPlanned& tensor : plan) {
+    GgufTensorSpec spec = tensor.spec;
+    spec.format = GgufFormatFor(spec, format, config.num_hidden_layers, config.tie_word_embeddings);
+    bytes += StoredBytes(spec);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+KvBytes CountKvBytes(const ModelConfig& config) {
+  const int64_t per_layer = config.uses_mla() ? config.kv_lora_rank + config.qk_rope_head_dim
+                                              : 2 * config.num_key_value_heads * config.head_dim;
+  KvBytes bytes;
+  bytes.bf16 = 2 * per_layer * config.num_hidden_layers;
+  // All layers are alike, and one that has room for some positions is soon made.
+  ModelConfig one_layer = config;
+  one_layer.num_hidden_layers = 1;
+  const KvCache cache(one_layer, 32);
+  bytes.in_cache = cache.bytes() / cache.capacity() * config.num_hidden_layers;
+  return bytes;
+}
+
+std::vector<FormatBytes> CountWeightBytes(const ModelConfig& config) {
+  ModelConfig main = config;
+  main.num_nextn_predict_layers = 0;
+  const std::map<std::string, Shape> shapes = ShapesOf(main);
+  int64_t elements = 0;
+  for (const auto& [name, shape] : shapes) elements += NumElements(shape);
+  const std::vector<GgufPlanned> plan = PlanGguf(ToJson(main), shapes);
+  std::vector<FormatBytes> formats = {{"BF16", 2 * elements}, {"FP8", Fp8Bytes(shapes)}};
+  for (const StorageFormat format :
+       {StorageFormat::kQ8_0, StorageFormat::kQ6_K, StorageFormat::kQ4_K}) {
+    formats.push_back({Name(format), GgufBytes(plan, format, main)});
+  }
+  return formats;
+}
+
+}  // namespace reckon
