@@ -60,7 +60,8 @@ KvBytes CountKvBytes(const ModelConfig& config) {
   ModelConfig one_layer = config;
   one_layer.num_hidden_layers = 1;
   const KvCache cache(one_layer, 32);
-  bytes.in_cache = cache.bytes() / cache.capacity() * config.num_hidden_layers;
+  bytes.in_cache =
+      cache.bytes() / std::max<int64_t>(cache.capacity(), 1) * config.num_hidden_layers;
   return bytes;
 }
 

@@ -90,8 +90,8 @@ class Scorer {
     std::vector<int64_t> rows(static_cast<size_t>(count));
     std::iota(rows.begin(), rows.end(), begin);
     const bool all = count == hidden.rows();
-    const Variable logits = model_.Logits(
-        rt_, nullptr, all ? hidden : GatherRows(rt_, nullptr, hidden, std::move(rows)));
+    const Variable logits =
+        model_.Logits(rt_, nullptr, all ? hidden : GatherRows(rt_, nullptr, hidden, rows));
     const LogProbs log_probs = TokenLogProbs(
         rt_, nullptr, logits,
         Ids(targets_).subspan(static_cast<size_t>(begin), static_cast<size_t>(count)));

@@ -25,8 +25,7 @@ std::vector<std::string> SampleTexts() {
       "Hello",
       "  Hello  world \n\n\t x = 12345.678;",
       "Don't SHE'LL they've\r\n \r\n",
-      "\u00e9t\u00e9 na\u00efve \u4f60\u597d\u4e16\u754c \u3053\u3093\u306b\u3061\u306f "
-      "\u0440\u0443\u0441\u0441\u043a\u0438\u0439",
+      "\u00e9t\u00e9 na\u00efve \u4f60\u597d\u4e16\u754c \u3053\u3093 \u0440\u0443\u0441",
       "\U0001f680\U0001f44d\u200d \u00a0\u2028",
       "<think>\nLet x be 3.\n</think>\n\n<|im_start|> <s></s><unk>",
       "<\uff5cUser\uff5c>Hi<\uff5cAssistant\uff5c><\uff5cend\u2581of\u2581sentence\uff5c>",
