@@ -34,7 +34,11 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& k
       nearest = candidate;
     }
   }
-  return nearest;
+  if (!nearest.empty() || name.size() < 2) return nearest;
+  const auto longer = std::find_if(known.begin(), known.end(), [&](const std::string& candidate) {
+    return candidate.starts_with(name);
+  });
+  return longer == known.end() ? "" : *longer;
 }
 
 }  // namespace reckon

@@ -7,8 +7,8 @@
 
 namespace reckon {
 
-// The one that the fewest single-character edits lead to; empty where all are too far off to be
-// typing mistakes. Of equals the first.
+// The one that the fewest single-character edits lead to, where that may be a typing mistake; else
+// one that `name` is the beginning of; else empty. Of equals the first.
 std::string NearestName(std::string_view name, const std::vector<std::string>& known);
 
 }  // namespace reckon

@@ -13,6 +13,12 @@ TEST(NearestName, IsTheOneThatFewestEditsLeadTo) {
   EXPECT_EQ(NearestName("/rea", {"/real", "/read"}), "/real") << "of equals the first";
 }
 
+TEST(NearestName, MayBeBegunOnly) {
+  EXPECT_EQ(NearestName("/sys", {"/save", "/other", "/system"}), "/system");
+  EXPECT_EQ(NearestName("temp", {"top_p", "temperature"}), "temperature");
+  EXPECT_EQ(NearestName("t", {"top_p", "temperature"}), "") << "too little to tell";
+}
+
 TEST(NearestName, IsNoneWhereAllAreFarOff) {
   EXPECT_EQ(NearestName("temperature", {"/save", "/read"}), "");
   EXPECT_EQ(NearestName("x", {}), "");

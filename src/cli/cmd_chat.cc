@@ -1,6 +1,7 @@
 // reckon chat: a conversation with a model, or texts for it to complete.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -8,11 +9,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/chat_loop.h"
 #include "cli/colour.h"
 #include "cli/commands.h"
+#include "cli/example_problem.h"
 #include "cli/message_reader.h"
 #include "cli/responder.h"
 #include "cli/session.h"
@@ -50,6 +53,11 @@ void PrintBanner(const ChatCommand& command, const Session& session,
     std::printf("Template: %s\n", chat->where().c_str());
   } else {
     std::printf("No chat template: each text you type is completed by itself.\n");
+  }
+  const std::vector<std::string> examples = ExampleProblems(command.model);
+  if (!examples.empty()) {
+    std::printf("It was trained on problems such as %s\n",
+                fmt::format("{}", fmt::join(examples, "  ")).c_str());
   }
   std::printf("/help lists the commands. Ctrl-C ends an answer; Ctrl-D or /exit leaves.\n");
 }

@@ -250,6 +250,22 @@ TEST_F(AtATerminal, TheBannerSaysWhatIsOpenAndHowToLeave) {
   EXPECT_EQ(terminal.Wait(), 0);
 }
 
+TEST_F(AtATerminal, TheBannerShowsProblemsOfTheRunThatTrainedTheModel) {
+  const auto banner = [&](const Json& file) {
+    WriteJsonFile(folder_ / "run/recipe.json", file);
+    return Terminal({"chat", folder_ / "run/grpo/model/"}, State()).Expect("> ");
+  };
+  WriteTinyModel(folder_ / "run/grpo/model");
+  const Json task = {{"name", "parity"}, {"bits", 8}};
+  const std::string shown = banner({{"recipe", {{"tasks", Json::array({task})}}}});
+  EXPECT_THAT(shown, testing::ContainsRegex("problems such as p:[01]+="));
+  EXPECT_THAT(shown, HasSubstr("No chat template"));
+  for (const Json& other : {Json{{"recipe", {{"tasks", {{{"name", "unheard of"}}}}}}},
+                            Json{{"recipe", Json::object()}}}) {
+    EXPECT_THAT(banner(other), Not(HasSubstr("such as")));
+  }
+}
+
 TEST_F(AtATerminal, CtrlCEndsAnAnswerAndKeepsWhatThereIs) {
   Terminal terminal(Command(kEndless), State());
   terminal.Expect("> ");
