@@ -56,6 +56,7 @@ class LineEditor : public LineSource {
     prompt_ = prompt;
     std::fflush(stdout);
     el_resize(editor_);
+    el_set(editor_, EL_PREP_TERM, 1);  // before the prompt invites keys: a Ctrl-D would be lost
     int bytes = 0;
     const char* text = el_gets(editor_, &bytes);
     if (text == nullptr || bytes <= 0) {

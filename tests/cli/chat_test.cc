@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include "base/files.h"
 #include "formats/json.h"
@@ -290,6 +291,27 @@ TEST_F(AtATerminal, CtrlCEndsAnAnswerAndKeepsWhatThereIs) {
   EXPECT_EQ(messages[2]["content"], "again");
   terminal.Type("/exit\r");
   EXPECT_EQ(terminal.Wait(), 0);
+}
+
+TEST_F(AtATerminal, SigtermEndsTheProgramDuringAnAnswerAndAtThePrompt) {
+  Terminal answering(Command(kEndless), State());
+  answering.Expect("> ");
+  answering.Type("hello\r");
+  answering.Expect("hello");
+  answering.ExpectBytes(100);
+  answering.Signal(SIGTERM);
+  EXPECT_EQ(answering.Wait(), 130);
+  Terminal waiting(Command("8"), State());
+  waiting.Expect("> ");
+  waiting.Signal(SIGTERM);
+  EXPECT_EQ(waiting.Wait(), 130);
+}
+
+TEST_F(AtATerminal, CtrlCEndsGenerateWithAnExitCodeThatSaysSo) {
+  Terminal terminal({"generate", model_, "--prompt", "hello", "--max-new-tokens", kEndless});
+  terminal.ExpectBytes(100);
+  terminal.Type(kCtrlC);
+  EXPECT_EQ(terminal.Wait(), 130);
 }
 
 TEST_F(AtATerminal, CtrlCAtThePromptClearsTheLineAndASecondOneLeaves) {

@@ -54,6 +54,8 @@ void Terminal::Type(std::string_view keys) {
         "writing to the terminal failed");
 }
 
+void Terminal::Signal(int signal) const { ::kill(pid_, signal); }
+
 bool Terminal::ReadMore() {
   pollfd wanted{file_, POLLIN, 0};
   if (::poll(&wanted, 1, kPatienceMs) <= 0) Fail("nothing appeared for a minute after", pending_);

@@ -19,6 +19,7 @@ class Terminal {
   Terminal& operator=(const Terminal&) = delete;
 
   void Type(std::string_view keys);
+  void Signal(int signal) const;
   // What appears until `text` has, since the last call. Throws with all that came if it does not
   // within a minute, or the program ends.
   std::string Expect(std::string_view text);
