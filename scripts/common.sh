@@ -1,7 +1,7 @@
 # Shared by the scripts of this folder; to be sourced. Works from any directory.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build_packages="g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev libssl-dev libcli11-dev libpcre2-dev"
+build_packages="g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev libssl-dev libcli11-dev libpcre2-dev libedit-dev"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev python3 clang libclang-rt-14-dev clang-format clang-tidy"
 
 say() { printf '%s\n' "== $*" >&2; }

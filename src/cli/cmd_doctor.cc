@@ -19,9 +19,10 @@
 namespace reckon {
 namespace {
 
-constexpr const char* kPackages[] = {
-    "g++",          "cmake",      "ninja-build",  "pkg-config",  "libfmt-dev", "nlohmann-json3-dev",
-    "libcli11-dev", "libssl-dev", "libpcre2-dev", "libgtest-dev"};
+constexpr const char* kPackages[] = {"g++",          "cmake",       "ninja-build",
+                                     "pkg-config",   "libfmt-dev",  "nlohmann-json3-dev",
+                                     "libcli11-dev", "libssl-dev",  "libpcre2-dev",
+                                     "libedit-dev",  "libgtest-dev"};
 
 Json IsaReport(bool& good) {
   Json rows = Json::array();

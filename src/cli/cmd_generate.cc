@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,14 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/interrupt.h"
+#include "cli/answer_printer.h"
+#include "cli/colour.h"
 #include "cli/commands.h"
+#include "cli/responder.h"
 #include "cli/session.h"
+#include "cli/templates.h"
 #include "formats/json.h"
-#include "text/streaming_decode.h"
+#include "text/conversation.h"
 
 namespace reckon {
 namespace {
@@ -23,12 +28,20 @@ namespace {
 struct GenerateCommand {
   std::string model;
   std::vector<std::string> prompts;
-  std::string prompt_file;
+  std::string prompt_file, system, template_file;
+  ColourChoice colour = ColourChoice::kAuto;
   SamplingParams sampling;
   uint64_t seed = 0;
   int64_t max_new_tokens = 256, num_samples = 1, max_batch = 64;
   Precision precision = Precision::kF32;
-  bool json = false;
+  bool json = false, chat = false;
+};
+
+// What the prompts become, and what is made of the responses.
+struct Prompts {
+  std::vector<std::string> texts;
+  std::vector<RenderedPrompt> rendered;  // of each text
+  std::optional<ChatTemplate> chat;      // renders each as a user's message; else it is the prompt
 };
 
 const char* NameOf(FinishReason reason) {
@@ -43,18 +56,39 @@ const char* NameOf(FinishReason reason) {
   return "cancelled";
 }
 
+std::optional<ChatTemplate> TemplateFor(const GenerateCommand& command) {
+  if (!command.chat) {
+    if (command.system.empty() && command.template_file.empty()) return {};
+    Throw(ErrorKind::kInvalidArgument, "--system and --template are for --chat; give it too");
+  }
+  std::optional<ChatTemplate> chat = OpenTemplateOfModel(command.model, command.template_file);
+  if (!chat) {
+    Throw(ErrorKind::kNotFound,
+          command.model + ": has no chat template for --chat; --template FILE gives one");
+  }
+  return chat;
+}
+
+void Render(const GenerateCommand& command, const Session& session, Prompts& prompts) {
+  for (const std::string& text : prompts.texts) {
+    Conversation conversation;
+    conversation.SetSystem(command.system);
+    conversation.Ask(text);
+    prompts.rendered.push_back(RenderPrompt(session, prompts.chat, conversation));
+  }
+}
+
 std::vector<GenerateRequest> MakeRequests(const GenerateCommand& command, const Session& session,
-                                          const std::vector<std::string>& prompts) {
+                                          const Prompts& prompts) {
   std::vector<GenerateRequest> requests;
-  for (const std::string& prompt : prompts) {
+  for (const RenderedPrompt& prompt : prompts.rendered) {
     GenerateRequest request;
-    request.prompt_ids = PromptTokens(session, prompt);
+    request.prompt_ids = prompt.token_ids;
     request.sampling = command.sampling;
     request.seed = command.seed;
-    const auto room = session.model->config().max_position_embeddings -
-                      static_cast<int64_t>(request.prompt_ids.size());
+    const int64_t room = session.context() - static_cast<int64_t>(request.prompt_ids.size());
     request.max_new_tokens = std::min(command.max_new_tokens, std::max<int64_t>(1, room));
-    if (session.eos_token_id >= 0) request.stop_ids = {session.eos_token_id};
+    request.stop_ids = session.stop_ids;
     for (int64_t i = 0; i < command.num_samples; ++i) {
       request.stream = requests.size();
       requests.push_back(request);
@@ -70,19 +104,31 @@ std::string TextOf(const Session& session, const GenerateResult& result) {
   return session.tokenizer.Decode(ids);
 }
 
-void PrintJson(const GenerateCommand& command, const Session& session,
-               const std::vector<std::string>& prompts, const std::vector<GenerateResult>& results,
-               double seconds) {
+// The response's reasoning and what follows it.
+void AddParts(bool starts_in_reasoning, const std::string& text, Json& response) {
+  ReasoningParser parser(starts_in_reasoning);
+  ReasoningDelta parts = parser.Push(text);
+  const ReasoningDelta last = parser.Finish();
+  response["reasoning_content"] = parts.reasoning + last.reasoning;
+  response["content"] = parts.answer + last.answer;
+}
+
+void PrintJson(const GenerateCommand& command, const Session& session, const Prompts& prompts,
+               const std::vector<GenerateResult>& results, double seconds) {
   Json responses = Json::array();
   int64_t tokens = 0;
   for (size_t i = 0; i < results.size(); ++i) {
     const GenerateResult& result = results[i];
+    const size_t prompt = i / static_cast<size_t>(command.num_samples);
     tokens += static_cast<int64_t>(result.token_ids.size());
-    responses.push_back({{"prompt", prompts[i / static_cast<size_t>(command.num_samples)]},
-                         {"text", TextOf(session, result)},
-                         {"finish", NameOf(result.finish)},
-                         {"token_ids", result.token_ids},
-                         {"logprobs", result.logprobs}});
+    const std::string text = TextOf(session, result);
+    Json response = {{"prompt", prompts.texts[prompt]},
+                     {"text", text},
+                     {"finish", NameOf(result.finish)},
+                     {"token_ids", result.token_ids},
+                     {"logprobs", result.logprobs}};
+    if (prompts.chat) AddParts(prompts.rendered[prompt].starts_in_reasoning, text, response);
+    responses.push_back(std::move(response));
   }
   const Json out = {{"model", command.model},
                     {"seed", command.seed},
@@ -110,21 +156,48 @@ std::vector<std::string> ReadPrompts(const GenerateCommand& command) {
   return prompts;
 }
 
-int RunGenerate(const GenerateCommand& command, int threads) {
-  const std::vector<std::string> prompts = ReadPrompts(command);
+// Prints responses in their order; the only one as its tokens come.
+class TextOutput {
+ public:
+  TextOutput(const GenerateCommand& command, const Session& session, const Prompts& prompts)
+      : command_(command), session_(session), prompts_(prompts) {}
+
+  AnswerPrinter PrinterOf(size_t response) const {
+    const size_t prompt = response / static_cast<size_t>(command_.num_samples);
+    const bool chats = prompts_.chat.has_value();
+    return {session_,
+            {chats, prompts_.rendered[prompt].starts_in_reasoning,
+             chats && UseColours(command_.colour)}};
+  }
+  void Print(const std::vector<GenerateResult>& results) const {
+    for (size_t i = 0; i < results.size(); ++i) {
+      AnswerPrinter printer = PrinterOf(i);
+      for (int32_t token : results[i].token_ids) printer.Print(token);
+      printer.End();
+    }
+  }
+
+ private:
+  const GenerateCommand& command_;
+  const Session& session_;
+  const Prompts& prompts_;
+};
+
+int RunGenerate(GenerateCommand& command, const CLI::App& app, int threads) {
+  Prompts prompts{ReadPrompts(command), {}, TemplateFor(command)};
   const Session session = OpenSession(command.model);
+  TakeGenerationDefaults(app, session.generation, command.sampling, command.max_new_tokens);
+  Render(command, session, prompts);
   const RuntimeOwner runtime(threads, command.precision);
   const std::vector<GenerateRequest> requests = MakeRequests(command, session, prompts);
   const bool streams = requests.size() == 1 && !command.json;
+  const TextOutput output(command, session, prompts);
+  AnswerPrinter printer = output.PrinterOf(0);
   GenerateOptions options;
   options.max_batch = command.max_batch;
-  StreamingDecoder decoder(session.tokenizer);
   if (streams) {
     options.on_token = [&](int64_t, int32_t token) {
-      if (token == session.eos_token_id) return true;
-      const std::string text = decoder.Push(token);
-      std::fwrite(text.data(), 1, text.size(), stdout);
-      std::fflush(stdout);
+      printer.Print(token);
       return true;
     };
   }
@@ -134,10 +207,10 @@ int RunGenerate(const GenerateCommand& command, int threads) {
   const double seconds = MonotonicSeconds() - begin_s;
   if (command.json) {
     PrintJson(command, session, prompts, results, seconds);
+  } else if (streams) {
+    printer.End();
   } else {
-    for (const GenerateResult& result : results) {
-      std::printf("%s\n", (streams ? decoder.Finish() : TextOf(session, result)).c_str());
-    }
+    output.Print(results);
   }
   ThrowIfInterrupted();
   return 0;
@@ -148,10 +221,15 @@ int RunGenerate(const GenerateCommand& command, int threads) {
 void RegisterGenerate(CLI::App& app, const GlobalOptions& global, int& exit_code) {
   auto command = std::make_shared<GenerateCommand>();
   CLI::App* sub = app.add_subcommand("generate", "Sample responses of a model to prompts");
-  sub->add_option("model", command->model, "Hugging Face folder")->required();
+  sub->add_option("model", command->model, "Hugging Face folder or GGUF file")->required();
   sub->add_option("--prompt", command->prompts, "Text of a prompt; may be repeated")
       ->allow_extra_args(false);
   sub->add_option("--prompt-file", command->prompt_file, "One prompt a line");
+  sub->add_flag("--chat", command->chat,
+                "Render each prompt as a user's message by the model's chat template");
+  sub->add_option("--system", command->system, "System message, with --chat");
+  sub->add_option("--template", command->template_file,
+                  "Chat template to use for the model's own, with --chat");
   AddSamplingOptions(*sub, command->sampling);
   sub->add_option("--seed", command->seed, "Same seed, same tokens")->capture_default_str();
   sub->add_option("--max-new-tokens", command->max_new_tokens)
@@ -164,13 +242,19 @@ void RegisterGenerate(CLI::App& app, const GlobalOptions& global, int& exit_code
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 16));
   AddPrecisionOption(*sub, command->precision);
-  sub->add_flag("--json", command->json, "Tokens, log-probabilities and text as JSON");
+  AddColourOption(*sub, command->colour);
+  sub->add_flag("--json", command->json,
+                "Tokens, log-probabilities and text as JSON; with --chat reasoning_content and "
+                "content too");
   sub->footer(
+      "Sampling options that are not given come from generation_config.json.\n"
       "Examples:\n"
       "  reckon generate runs/first/grpo/model --prompt 'a:4711+0815=' --temperature 0\n"
-      "  reckon generate MODEL --prompt-file problems.txt --num-samples 4 --seed 7 --json");
-  sub->callback(
-      [command, &global, &exit_code] { exit_code = RunGenerate(*command, global.threads); });
+      "  reckon generate MODEL --prompt-file problems.txt --num-samples 4 --seed 7 --json\n"
+      "  reckon generate MODEL --chat --system 'Be brief.' --prompt 'What is 7 * 8?' --json");
+  sub->callback([command, sub, &global, &exit_code] {
+    exit_code = RunGenerate(*command, *sub, global.threads);
+  });
 }
 
 }  // namespace reckon

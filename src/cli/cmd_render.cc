@@ -2,13 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "cli/commands.h"
-#include "text/chat_template.h"
+#include "cli/templates.h"
 
 namespace reckon {
 namespace {
@@ -17,21 +15,8 @@ struct RenderCommand {
   std::string source, data, now;
 };
 
-ChatTemplate OpenTemplate(const std::string& source) {
-  std::optional<ChatTemplate> chat;
-  if (std::filesystem::is_directory(source)) {
-    chat = ChatTemplate::FromFolder(source);
-  } else if (std::filesystem::path(source).extension() == ".json") {
-    chat = ChatTemplate::FromTokenizerConfig(ReadJsonFile(source), source);
-  } else {
-    return ChatTemplate::FromText(ReadFile(source), source);
-  }
-  if (!chat) Throw(ErrorKind::kNotFound, source + ": has no chat template");
-  return std::move(*chat);
-}
-
 void Execute(const RenderCommand& command) {
-  const ChatTemplate chat = OpenTemplate(command.source);
+  const ChatTemplate chat = OpenTemplate(command.source, Json::object());
   Json data = ReadJsonFile(command.data);
   if (!data.is_object()) {
     Throw(ErrorKind::kInvalidArgument,

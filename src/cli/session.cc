@@ -1,13 +1,17 @@
 #include "cli/session.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <map>
+#include <type_traits>
 #include <utility>
 
+#include "base/files.h"
 #include "cost/flops.h"
 #include "formats/gguf.h"
 #include "model/weights.h"
+#include "text/chat_template.h"
 
 namespace reckon {
 
@@ -32,14 +36,52 @@ Tokenizer OpenTokenizer(const std::string& path, bool gguf) {
       (std::filesystem::path(path).parent_path() / "tokenizer.json").string());
 }
 
+GenerationConfig GenerationConfigOf(const std::string& folder) {
+  const std::string path = folder + "/generation_config.json";
+  if (!FileExists(path)) return {};
+  return ParseGenerationConfig(ReadJsonFile(path), path);
+}
+
+// The files of a model need not name the same end token; all that they name end an answer.
+std::vector<int32_t> StopIdsOfFolder(const std::string& folder, const Session& session) {
+  const std::string config = folder + "/config.json";
+  std::vector<int32_t> ids = EosTokenIds(ReadJsonFile(config), config);
+  const std::vector<int32_t>& more = session.generation.eos_token_ids;
+  ids.insert(ids.end(), more.begin(), more.end());
+  if (const auto id = session.tokenizer.eos_id()) ids.push_back(*id);
+  const Json tokens = SpecialTokensOfFolder(folder);
+  const auto eos = tokens.find("eos_token");
+  if (eos != tokens.end()) {
+    if (const auto id = session.tokenizer.TokenId(eos->get<std::string>())) ids.push_back(*id);
+  }
+  return ids;
+}
+
+std::vector<int32_t> StopIdsOfGguf(const std::string& path) {
+  const GgufModel gguf(path);
+  std::vector<int32_t> ids;
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                          "tokenizer.ggml.eom_token_id"}) {
+    if (gguf.metadata().HasKey(key)) {
+      ids.push_back(static_cast<int32_t>(gguf.metadata().Int(key)));
+    }
+  }
+  return ids;
+}
+
 }  // namespace
+
+bool Session::IsStop(int32_t id) const {
+  return std::binary_search(stop_ids.begin(), stop_ids.end(), id);
+}
 
 Session OpenSession(const std::string& path) {
   const bool gguf = path.ends_with(".gguf");
-  Session session{OpenForRunning(path, gguf), OpenTokenizer(path, gguf), -1, -1};
-  const ModelConfig& config = session.model->config();
-  session.bos_token_id = static_cast<int32_t>(config.bos_token_id);
-  session.eos_token_id = static_cast<int32_t>(config.eos_token_id);
+  Session session{OpenForRunning(path, gguf), OpenTokenizer(path, gguf), -1, {}, {}};
+  session.bos_token_id = static_cast<int32_t>(session.model->config().bos_token_id);
+  if (!gguf) session.generation = GenerationConfigOf(path);
+  session.stop_ids = gguf ? StopIdsOfGguf(path) : StopIdsOfFolder(path, session);
+  std::sort(session.stop_ids.begin(), session.stop_ids.end());
   return session;
 }
 
@@ -63,6 +105,20 @@ void AddSamplingOptions(CLI::App& command, SamplingParams& params) {
   command.add_option("--repetition-penalty", params.repetition_penalty)->capture_default_str();
   command.add_option("--frequency-penalty", params.frequency_penalty)->capture_default_str();
   command.add_option("--presence-penalty", params.presence_penalty)->capture_default_str();
+}
+
+void TakeGenerationDefaults(const CLI::App& command, const GenerationConfig& config,
+                            SamplingParams& params, int64_t& max_new_tokens) {
+  const auto take = [&](const char* option, const auto& value, auto& target) {
+    using Target = std::remove_reference_t<decltype(target)>;
+    if (value && command.count(option) == 0) target = static_cast<Target>(*value);
+  };
+  take("--temperature", config.temperature, params.temperature);
+  take("--top-p", config.top_p, params.top_p);
+  take("--top-k", config.top_k, params.top_k);
+  take("--min-p", config.min_p, params.min_p);
+  take("--repetition-penalty", config.repetition_penalty, params.repetition_penalty);
+  take("--max-new-tokens", config.max_new_tokens, max_new_tokens);
 }
 
 void AddPrecisionOption(CLI::App& command, Precision& precision) {

@@ -55,6 +55,8 @@ class Generation {
   void FormGroups();
   void Admit();
   void AdmitTo(Slot& slot);
+  void BeginWithKept(Slot& slot);
+  void Keep();
   void MakeBatch();
   void AddPrompt(Slot& slot, int64_t* budget);
   void Forward();
@@ -97,6 +99,8 @@ Generation::Generation(const Runtime& rt, Model& model,
     capacity_ = std::max(capacity_,
                          static_cast<int64_t>(request.prompt_ids.size()) + request.max_new_tokens);
   }
+  Check(options.kept == nullptr || requests.size() == 1,
+        "generation: a kept sequence is for one request");
   FormGroups();
   slots_.resize(std::min(static_cast<size_t>(options.max_batch), requests.size()));
   scratch_.resize((slots_.size() + kRowsPerTask - 1) / kRowsPerTask);
@@ -149,6 +153,7 @@ std::vector<GenerateResult> Generation::Run() {
     Sample();
     Collect();
   }
+  if (options_.kept != nullptr) Keep();
   return std::move(results_);
 }
 
@@ -172,17 +177,43 @@ void Generation::AdmitTo(Slot& slot) {
   slot.request = static_cast<int64_t>(group.members[group.admitted]);
   slot.leader = group.admitted == 0;
   slot.prompt_fed = 0;
+  if (options_.kept != nullptr) BeginWithKept(slot);
   if (slot.cache == nullptr) {
     slot.cache = std::make_unique<KvCache>(model_.config(), capacity_);
   }
   const auto prompt = static_cast<int64_t>(request_of(slot).prompt_ids.size());
-  if (holds_prompt) {
-    slot.cache->Truncate(prompt);
-  } else {
-    slot.cache->Truncate(0);
-  }
+  slot.cache->Truncate(holds_prompt ? prompt : slot.prompt_fed);
   slot.group = group_index;
   if (++group.admitted == group.members.size()) ++next_group_;
+}
+
+// The prompt's last token is always fed: its logits are wanted.
+void Generation::BeginWithKept(Slot& slot) {
+  KeptSequence kept = std::exchange(*options_.kept, {});
+  if (kept.cache == nullptr) return;
+  const std::vector<int32_t>& prompt = request_of(slot).prompt_ids;
+  const auto differs =
+      std::mismatch(prompt.begin(), prompt.end() - 1, kept.token_ids.begin(), kept.token_ids.end());
+  const int64_t common = differs.first - prompt.begin();
+  if (kept.cache->capacity() >= capacity_) {
+    slot.cache = std::move(kept.cache);
+  } else {
+    slot.cache = std::make_unique<KvCache>(model_.config(), capacity_);
+    slot.cache->CopyPrefix(*kept.cache, common);
+  }
+  slot.prompt_fed = common;
+  options_.kept->reused = common;
+}
+
+// The last token drawn has not been fed.
+void Generation::Keep() {
+  if (slots_[0].cache == nullptr) return;  // interrupted before it began
+  KeptSequence& kept = *options_.kept;
+  kept.cache = std::move(slots_[0].cache);
+  kept.token_ids = requests_[0].prompt_ids;
+  const std::vector<int32_t>& drawn = results_[0].token_ids;
+  kept.token_ids.insert(kept.token_ids.end(), drawn.begin(), drawn.end());
+  kept.token_ids.resize(static_cast<size_t>(kept.cache->length()));
 }
 
 // One row for each sequence that is being decoded, and as many rows of prompts as fit.

@@ -47,6 +47,14 @@ struct GenerateResult {
   FinishReason finish = FinishReason::kLength;
 };
 
+// Keys and values of a sequence, for a later one that begins alike: the next turn of a
+// conversation.
+struct KeptSequence {
+  std::unique_ptr<KvCache> cache;  // null: nothing kept
+  std::vector<int32_t> token_ids;  // what the cache holds
+  int64_t reused = 0;              // tokens of the last prompt that were not fed again
+};
+
 struct GenerateOptions {
   int64_t max_batch = 64;       // sequences decoded at once; the results do not depend on it
   int64_t prefill_chunk = 512;  // rows of prompts fed at once; the results do not depend on it
@@ -54,6 +62,9 @@ struct GenerateOptions {
   // request.
   std::function<bool(int64_t, int32_t)> on_token;
   std::function<void(int64_t done, int64_t total)> on_progress;  // finished requests
+  // With one request: what the sequence has in common with the kept one is not fed again, with the
+  // same bits, and the sequence is kept in its place. May be null.
+  KeptSequence* kept = nullptr;
 };
 
 // Results in the order of the requests. Requests with the same prompt share one prefill.

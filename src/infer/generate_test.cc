@@ -176,6 +176,56 @@ TEST_F(GenerateTest, ACallbackSeesEveryTokenInOrderAndCanCancelOneRequest) {
   EXPECT_THAT(progress, testing::ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9));
 }
 
+// A conversation of three turns: the second prompt goes on from the first's answer, the third
+// departs from the second within its answer, as where a template drops the reasoning.
+TEST_F(GenerateTest, AKeptSequenceSavesItsCommonBeginAndChangesNoBit) {
+  const RuntimeOwner runtime(1);
+  KeptSequence kept;
+  GenerateOptions options;
+  options.kept = &kept;
+  GenerateRequest request;
+  request.prompt_ids = {0, 5, 6, 7, 8};
+  request.seed = 3;
+  request.max_new_tokens = 12;
+  const auto turn = [&](int64_t reused) {
+    const auto with = Generate(runtime.get(), model_, {request}, options);
+    EXPECT_EQ(kept.reused, reused);
+    ExpectSame(with, Run({request}, 1, 512));
+    return with[0].token_ids;
+  };
+  std::vector<int32_t> answer = turn(0);
+  ASSERT_EQ(answer.size(), 12u);
+  const std::vector<int32_t> first = request.prompt_ids;
+  request.prompt_ids.insert(request.prompt_ids.end(), answer.begin(), answer.end());
+  request.prompt_ids.push_back(9);
+  request.max_new_tokens = 60;  // more than the first cache holds
+  turn(5 + 11);                 // the last token drawn was never fed
+  request.prompt_ids = first;
+  request.prompt_ids.insert(request.prompt_ids.end(), answer.begin(), answer.begin() + 4);
+  request.prompt_ids.push_back((answer[4] + 1) % 29);
+  request.max_new_tokens = 20;
+  turn(5 + 4);
+  turn(9);  // the whole prompt is known, its last token is fed for the logits
+}
+
+TEST_F(GenerateTest, ACancelledSequenceIsKeptAsFarAsItCame) {
+  const RuntimeOwner runtime(1);
+  KeptSequence kept;
+  GenerateOptions options;
+  options.kept = &kept;
+  int64_t tokens = 0;
+  options.on_token = [&](int64_t, int32_t) { return ++tokens < 4; };
+  GenerateRequest request;
+  request.prompt_ids = {0, 5, 6};
+  request.max_new_tokens = 20;
+  const auto part = Generate(runtime.get(), model_, {request}, options);
+  EXPECT_EQ(part[0].finish, FinishReason::kCancelled);
+  EXPECT_EQ(kept.token_ids.size(), 3u + 3u);
+  options.on_token = nullptr;
+  ExpectSame(Generate(runtime.get(), model_, {request}, options), Run({request}, 1, 512));
+  EXPECT_EQ(kept.reused, 2);
+}
+
 TEST_F(GenerateTest, ImpossibleRequestsAreRefusedWithTheirNumbers) {
   const auto message = [&](const GenerateRequest& request) -> std::string {
     try {

@@ -12,7 +12,8 @@
 
 namespace reckon {
 
-inline void WriteGgufOf(Model& model, const std::string& path) {
+inline void WriteGgufOf(Model& model, const std::string& path,
+                        const std::string& chat_template = "") {
   const Json config = ToJson(model.config());
   std::map<std::string, Shape> shapes;
   std::map<std::string, const float*> values;
@@ -34,6 +35,7 @@ inline void WriteGgufOf(Model& model, const std::string& path) {
   if (c.eos_token_id >= 0) {
     metadata.AddU32("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(c.eos_token_id));
   }
+  if (!chat_template.empty()) metadata.AddString("tokenizer.chat_template", chat_template);
   WriteGguf(path, metadata, specs, [&](size_t i, const WriteBytes& write) {
     FillPlanned(plan[i], config, load, {}, write);
   });

@@ -62,7 +62,33 @@ void CutAfterFinalMessage(const Json& messages, const std::string& where, std::s
   text.resize(at + (kept ? open.size() : stripped.size()));
 }
 
+Json ReadTokenizerConfig(const std::string& path) {
+  if (!FileExists(path)) return Json::object();
+  Json config = ReadJsonFile(path);
+  if (!config.is_object()) Throw(ErrorKind::kCorrupt, path + ": expected an object");
+  return config;
+}
+
 }  // namespace
+
+Json SpecialTokensOfFolder(const std::string& folder) {
+  return SpecialTokens(ReadTokenizerConfig(folder + "/tokenizer_config.json"));
+}
+
+Json SpecialTokensOfGguf(const GgufFile& file) {
+  Json tokens = Json::object();
+  const std::vector<std::string_view> texts = file.Strings("tokenizer.ggml.tokens", true);
+  for (const auto& [name, key] : {std::pair("bos_token", "tokenizer.ggml.bos_token_id"),
+                                  std::pair("eos_token", "tokenizer.ggml.eos_token_id"),
+                                  std::pair("unk_token", "tokenizer.ggml.unknown_token_id"),
+                                  std::pair("pad_token", "tokenizer.ggml.padding_token_id")}) {
+    const int64_t id = file.Int(key, -1);
+    if (id >= 0 && id < static_cast<int64_t>(texts.size())) {
+      tokens[name] = texts[static_cast<size_t>(id)];
+    }
+  }
+  return tokens;
+}
 
 ChatTemplate ChatTemplate::FromText(std::string_view source, const std::string& where,
                                     Json special_tokens) {
@@ -91,9 +117,7 @@ std::optional<ChatTemplate> ChatTemplate::FromTokenizerConfig(const Json& config
   for (size_t i = 0; i < source->size(); ++i) {
     ObjectReader named((*source)[i], fmt::format("{}[{}]", path, i));
     const std::string name = named.String("name");
-    chat.templates_.emplace_back(
-        name,
-        jinja::Template::Parse(named.String("template"), fmt::format("{} \"{}\"", path, name)));
+    chat.Add(name, named.String("template"));
   }
   if (chat.templates_.empty()) return {};
   return chat;
@@ -103,9 +127,7 @@ std::optional<ChatTemplate> ChatTemplate::FromFolder(const std::string& folder) 
   const std::string config_path = folder + "/tokenizer_config.json",
                     jinja_path = folder + "/chat_template.jinja",
                     json_path = folder + "/chat_template.json";
-  Json config = Json::object();
-  if (FileExists(config_path)) config = ReadJsonFile(config_path);
-  if (!config.is_object()) Throw(ErrorKind::kCorrupt, config_path + ": expected an object");
+  const Json config = ReadTokenizerConfig(config_path);
   if (FileExists(jinja_path)) {
     return FromText(ReadFile(jinja_path), jinja_path, SpecialTokens(config));
   }
@@ -117,6 +139,26 @@ std::optional<ChatTemplate> ChatTemplate::FromFolder(const std::string& folder) 
     return FromTokenizerConfig(legacy, json_path);
   }
   return FromTokenizerConfig(config, config_path);
+}
+
+std::optional<ChatTemplate> ChatTemplate::FromGguf(const GgufFile& file) {
+  constexpr std::string_view kKey = "tokenizer.chat_template", kPrefix = "tokenizer.chat_template.";
+  ChatTemplate chat;
+  chat.where_ = fmt::format("{}: {}", file.path(), kKey);
+  chat.special_tokens_ = SpecialTokensOfGguf(file);
+  if (file.HasKey(kKey)) chat.Add("default", file.String(kKey));
+  for (const auto& [key, value] : file.metadata()) {
+    if (!key.starts_with(kPrefix)) continue;
+    const std::string name(key.substr(kPrefix.size()));
+    if (name != "default" || chat.templates_.empty()) chat.Add(name, file.String(key));
+  }
+  if (chat.templates_.empty()) return {};
+  return chat;
+}
+
+void ChatTemplate::Add(const std::string& name, std::string_view source) {
+  templates_.emplace_back(name,
+                          jinja::Template::Parse(source, fmt::format("{} \"{}\"", where_, name)));
 }
 
 const jinja::Template& ChatTemplate::Choose(bool has_tools) const {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/gguf.h"
 #include "formats/json.h"
 #include "text/jinja.h"
 
@@ -29,9 +30,13 @@ struct ChatPrompt {
   std::vector<std::pair<size_t, size_t>> generation;  // begin and end of {% generation %} blocks
 };
 
+// Names and texts of a model's special tokens ("bos_token": "<s>"), as templates see them: of a
+// folder's tokenizer_config.json (none where there is no such file), of a GGUF file's vocabulary.
+Json SpecialTokensOfFolder(const std::string& folder);
+Json SpecialTokensOfGguf(const GgufFile& file);
+
 class ChatTemplate {
  public:
-  // `special_tokens`: an object of names and texts ("bos_token": "<s>").
   static ChatTemplate FromText(std::string_view source, const std::string& where,
                                Json special_tokens = Json::object());
   // A tokenizer_config.json: its chat_template (a text, or a list of names and texts) and special
@@ -41,7 +46,10 @@ class ChatTemplate {
   // A model folder: chat_template.jinja, chat_template.json or tokenizer_config.json, the first
   // that is there; special tokens from tokenizer_config.json.
   static std::optional<ChatTemplate> FromFolder(const std::string& folder);
+  // A GGUF file: tokenizer.chat_template and, named, tokenizer.chat_template.NAME.
+  static std::optional<ChatTemplate> FromGguf(const GgufFile& file);
 
+  const std::string& where() const { return where_; }  // file, and key if it is one's value
   // With several templates: "tool_use" if there are tools and it exists, else "default".
   ChatPrompt Render(const ChatRequest& request, const jinja::CivilTime& now) const;
   // The template over these variables and the special tokens. Where they have `messages`, absent
@@ -49,6 +57,7 @@ class ChatTemplate {
   jinja::Rendered RenderVariables(Json variables, const jinja::CivilTime& now) const;
 
  private:
+  void Add(const std::string& name, std::string_view source);
   const jinja::Template& Choose(bool has_tools) const;
 
   std::string where_;

@@ -107,6 +107,53 @@ TEST(ChatTemplate, ChoosesAmongNamedTemplates) {
       HasSubstr("\"default\""));
 }
 
+class GgufTemplate : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NE(mkdtemp(folder_.data()), nullptr); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  GgufFile File(const std::vector<std::pair<std::string, std::string>>& templates) {
+    GgufMetadata metadata;
+    const std::vector<std::string_view> tokens = {"<s>", "</s>", "a"};
+    metadata.AddStrings("tokenizer.ggml.tokens", tokens);
+    metadata.AddU32("tokenizer.ggml.bos_token_id", 0);
+    metadata.AddU32("tokenizer.ggml.eos_token_id", 1);
+    metadata.AddU32("tokenizer.ggml.padding_token_id", 77);
+    for (const auto& [key, text] : templates) metadata.AddString(key, text);
+    WriteGguf(folder_ + "/m.gguf", metadata, {}, {});
+    return GgufFile(folder_ + "/m.gguf");
+  }
+  std::string folder_ =
+      (std::filesystem::temp_directory_path() / "reckon-chat-gguf-XXXXXX").string();
+};
+
+TEST_F(GgufTemplate, IsReadWithTheSpecialTokensOfTheVocabulary) {
+  const auto chat = ChatTemplate::FromGguf(File(
+      {{"tokenizer.chat_template", "{{ bos_token }}{{ eos_token }}{{ pad_token is defined }}"}}));
+  ASSERT_TRUE(chat.has_value());
+  EXPECT_EQ(chat->RenderVariables(Json::object(), kNoon).text, "<s></s>False");
+  EXPECT_EQ(chat->where(), folder_ + "/m.gguf: tokenizer.chat_template");
+}
+
+TEST_F(GgufTemplate, MayBeOneOfSeveral) {
+  const auto chat = ChatTemplate::FromGguf(
+      File({{"tokenizer.chat_template.tool_use", "tools"}, {"tokenizer.chat_template", "plain"}}));
+  ChatRequest request;
+  EXPECT_EQ(chat->Render(request, kNoon).text, "plain");
+  request.tools = Json::array({1});
+  EXPECT_EQ(chat->Render(request, kNoon).text, "tools");
+}
+
+TEST_F(GgufTemplate, IsNothingWhereTheFileHasNone) {
+  EXPECT_FALSE(ChatTemplate::FromGguf(File({})).has_value());
+}
+
+TEST_F(GgufTemplate, NamesFileAndKeyOfAMistake) {
+  const std::string message = MessageOf([&] {
+    ChatTemplate::FromGguf(File({{"tokenizer.chat_template", "{% if %}"}}));
+  });
+  EXPECT_THAT(message, HasSubstr("m.gguf: tokenizer.chat_template"));
+}
+
 TEST(ChatTemplate, OpensFolders) {
   std::string folder = (std::filesystem::temp_directory_path() / "reckon-chat-XXXXXX").string();
   ASSERT_NE(mkdtemp(folder.data()), nullptr);

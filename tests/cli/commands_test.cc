@@ -142,32 +142,6 @@ TEST_F(OfAModel, GenerateReadsAFileOfPromptsAndPrintsALineEach) {
                           json["responses"][1]["text"].get<std::string>() + "\n");
 }
 
-TEST_F(OfAModel, ChatAnswersLinesAndObeysCommands) {
-  const auto chat = [&](const std::string& lines) {
-    return RunReckon({"chat", model_, "--max-new-tokens", "8", "--seed", "3"}, {{}, lines, 0});
-  };
-  const ProcessResult one = chat("p:01=\n");
-  EXPECT_EQ(one.exit_code, 0) << one.err;
-  EXPECT_NE(one.out, "");
-  EXPECT_EQ(one.out.find('\033'), std::string::npos) << "colours belong on a terminal";
-  EXPECT_EQ(chat("p:01=\n/exit\np:11=\n").out, one.out);
-  EXPECT_EQ(chat("p:01=\n/clear\np:01=\n").out, one.out + one.out);
-  const ProcessResult again = chat("p:01=\n/regen\n");
-  EXPECT_EQ(again.out.substr(0, one.out.size()), one.out);
-  EXPECT_GT(again.out.size(), one.out.size());
-  EXPECT_NE(again.out, one.out + one.out) << "/regen draws anew";
-  EXPECT_THAT(chat("/regen\n").out, HasSubstr("no problem"));
-  EXPECT_THAT(chat("/what\n").out, HasSubstr("/regen, /clear and /exit"));
-  EXPECT_EQ(chat("").exit_code, 0);
-}
-
-TEST_F(OfAModel, ChatOutlivesALineItCannotRead) {
-  const ProcessResult result = RunReckon({"chat", model_}, {{}, "hello\n/what\n", 0});
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("h"));
-  EXPECT_THAT(result.out, HasSubstr("Unknown command /what"));
-}
-
 void ExpectShareWithInterval(const Json& score, const std::string& key) {
   ASSERT_TRUE(score.contains(key) && score.contains(key + "_ci95")) << score.dump();
   const double share = score[key], low = score[key + "_ci95"][0], high = score[key + "_ci95"][1];

@@ -1,5 +1,7 @@
 #include "tests/support/tiny_recipe.h"
 
+#include <utility>
+
 #include "base/files.h"
 #include "model/weights.h"
 #include "text/tokenizer.h"
@@ -47,6 +49,22 @@ std::string SomeText() {
   return text;
 }
 
+// Reasoning is dropped, as R1's template does.
+constexpr const char* kChatTemplate =
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]<think>\n{% endif %}";
+
+void WriteCharacterModel(const std::string& folder, const std::string& alphabet, Json config) {
+  MakeFolders(folder);
+  const Json tokenizer = MakeCharTokenizer(alphabet, {"<bos>", "<eos>", "<think>", "</think>"});
+  WriteJsonFile(folder + "/tokenizer.json", tokenizer);
+  config["vocab_size"] = Tokenizer::FromJson(tokenizer, "tokenizer").vocab_size();
+  config["bos_token_id"] = 0;
+  Model model(ParseModelConfig(config, "tiny"));
+  model.Initialize(1);
+  SaveModel(model, folder);
+}
+
 }  // namespace
 
 Json TinyModel() { return Json::parse(kModel); }
@@ -68,17 +86,19 @@ std::string WriteTinyRecipe(const std::string& folder, const Json& recipe) {
 }
 
 void WriteTinyModel(const std::string& folder) {
-  MakeFolders(folder);
-  const Json tokenizer =
-      MakeCharTokenizer("0123456789p:=", {"<bos>", "<eos>", "<think>", "</think>"});
-  WriteJsonFile(folder + "/tokenizer.json", tokenizer);
   Json config = TinyModel();
-  config["vocab_size"] = Tokenizer::FromJson(tokenizer, "tokenizer").vocab_size();
-  config["bos_token_id"] = 0;
   config["eos_token_id"] = 1;
-  Model model(ParseModelConfig(config, "tiny"));
-  model.Initialize(1);
-  SaveModel(model, folder);
+  WriteCharacterModel(folder, "0123456789p:=", std::move(config));
+}
+
+void WriteTinyChatModel(const std::string& folder) {
+  Json config = TinyModel();
+  config["max_position_embeddings"] = 1 << 17;
+  std::string alphabet = "\n";
+  for (char c = ' '; c <= '~'; ++c) alphabet += c;
+  WriteCharacterModel(folder, alphabet, std::move(config));
+  WriteJsonFile(folder + "/tokenizer_config.json",
+                {{"bos_token", "<bos>"}, {"chat_template", kChatTemplate}});
 }
 
 }  // namespace reckon

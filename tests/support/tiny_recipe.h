@@ -28,5 +28,8 @@ Json TinyRecipe();
 std::string WriteTinyRecipe(const std::string& folder, const Json& recipe = TinyRecipe());
 // A Hugging Face folder of random weights and a tokenizer of characters.
 void WriteTinyModel(const std::string& folder);
+// The same with all of printable ASCII, a chat template that asks for reasoning, a long context and
+// no end token: an answer goes on until something ends it.
+void WriteTinyChatModel(const std::string& folder);
 
 }  // namespace reckon
