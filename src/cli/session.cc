@@ -1,5 +1,7 @@
 #include "cli/session.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
@@ -32,12 +34,25 @@ Tokenizer OpenTokenizer(const std::string& path, bool gguf) {
       (std::filesystem::path(path).parent_path() / "tokenizer.json").string());
 }
 
+// An id above the embedding's rows would be found in the middle of a conversation otherwise.
+void CheckTokenizer(const Tokenizer& tokenizer, const ModelConfig& config,
+                    const std::string& path) {
+  if (tokenizer.vocab_size() <= config.vocab_size) return;
+  Throw(ErrorKind::kInvalidArgument,
+        fmt::format("{}: the tokenizer has ids up to {} (\"{}\"), the model's vocab_size is {}; is "
+                    "the tokenizer another model's?",
+                    path, tokenizer.vocab_size() - 1,
+                    tokenizer.TokenText(static_cast<int32_t>(tokenizer.vocab_size() - 1)),
+                    config.vocab_size));
+}
+
 }  // namespace
 
 Session OpenSession(const std::string& path) {
   const bool gguf = path.ends_with(".gguf");
   Session session{OpenForRunning(path, gguf), OpenTokenizer(path, gguf), -1, -1};
   const ModelConfig& config = session.model->config();
+  CheckTokenizer(session.tokenizer, config, path);
   session.bos_token_id = static_cast<int32_t>(config.bos_token_id);
   session.eos_token_id = static_cast<int32_t>(config.eos_token_id);
   return session;
