@@ -15,7 +15,8 @@ std::string MessageOf(const std::string& message) {
 }
 
 TEST(ErrorMessage, IsOneLineWhateverNamesAFileHas) {
-  EXPECT_EQ(MessageOf("a.gguf: tensor \"x\n\x1b[2J\x7f\t\": bad"), "a.gguf: tensor \"x??[2J??\": bad");
+  EXPECT_EQ(MessageOf("a.gguf: tensor \"x\n\x1b[2J\x7f\t\": bad"),
+            "a.gguf: tensor \"x??[2J??\": bad");
   EXPECT_EQ(MessageOf(std::string("a\0b", 3)), "a?b");
   EXPECT_EQ(MessageOf("\u4f60\u597d \u00e9"), "\u4f60\u597d \u00e9") << "letters stay";
 }

@@ -79,9 +79,9 @@ void GgufWeights::AddTensor(const std::string& gguf_name) {
 
 void GgufWeights::CheckExperts(const std::string& gguf_name, const StoredTensor& merged) const {
   const auto refuse = [&](const std::string& cause) {
-    Throw(ErrorKind::kCorrupt, fmt::format("{}: tensor \"{}\": shape {}, {}",
-                                           model_.metadata().path(), gguf_name,
-                                           ToString(merged.shape), cause));
+    Throw(ErrorKind::kCorrupt,
+          fmt::format("{}: tensor \"{}\": shape {}, {}", model_.metadata().path(), gguf_name,
+                      ToString(merged.shape), cause));
   };
   if (merged.shape.size() != 3) refuse("where [experts, rows, columns] is wanted");
   const auto experts = config_["n_routed_experts"].get<int64_t>();

@@ -49,8 +49,8 @@ std::string MtpHint(const ModelConfig& config, const std::string& name) {
 
 void Require(const WeightSource& source, const ModelConfig& config, const std::string& name) {
   if (source.Has(name)) return;
-  Throw(ErrorKind::kNotFound, fmt::format("{}: tensor {} is missing{}", source.where(), name,
-                                          MtpHint(config, name)));
+  Throw(ErrorKind::kNotFound,
+        fmt::format("{}: tensor {} is missing{}", source.where(), name, MtpHint(config, name)));
 }
 
 // A tensor of every layer and of every expert is there. Without this a config.json of a line could

@@ -85,8 +85,8 @@ TEST(JinjaLimits, TextOfAUserIsNeverATemplate) {
   for (const char* source :
        {"{{ ''.__class__.__mro__ }}", "{{ self.__init__.__globals__ }}",
         "{{ cycler.__init__.__globals__.os }}", "{{ m.__class__ }}", "{{ lipsum.__globals__ }}",
-        "{{ m | attr('__class__') }}", "{{ '{0.__class__}'.format(m) }}",
-        "{% include 'x' %}", "{% import 'x' as y %}", "{% extends 'x' %}"}) {
+        "{{ m | attr('__class__') }}", "{{ '{0.__class__}'.format(m) }}", "{% include 'x' %}",
+        "{% import 'x' as y %}", "{% extends 'x' %}"}) {
     const std::string text = Print(source, {}, variables);
     EXPECT_TRUE(text.empty() || text.rfind("ERROR", 0) == 0) << source << " gave " << text;
   }

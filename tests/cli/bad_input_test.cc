@@ -394,8 +394,8 @@ TEST_F(AModelFolder, IsRefusedInOneLineWhateverItsTensorsAreCalled) {
 TEST_F(AModelFolder, GgufFilesThatAreNoneAreNamed) {
   const std::string path = folder_ / "model.gguf";
   for (const std::string& garbage :
-       {std::string(), std::string("GGUF"), std::string("GGUF\3\0\0\0", 8) + std::string(16, '\xFF'),
-        std::string(100, 'x')}) {
+       {std::string(), std::string("GGUF"),
+        std::string("GGUF\3\0\0\0", 8) + std::string(16, '\xFF'), std::string(100, 'x')}) {
     WriteFileAtomically(path, garbage);
     const ProcessResult result = RunReckon({"generate", path, "--prompt", "x"});
     EXPECT_EQ(result.exit_code, 1) << result.signal;

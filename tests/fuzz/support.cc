@@ -51,9 +51,7 @@ std::string FuzzFolder::Write(const std::string& name, std::string_view bytes) c
   return path;
 }
 
-void FuzzFolder::Remove(const std::string& name) const {
-  ::unlink((path_ + "/" + name).c_str());
-}
+void FuzzFolder::Remove(const std::string& name) const { ::unlink((path_ + "/" + name).c_str()); }
 
 std::string SafetensorsOf(std::string_view input) {
   const size_t end = std::min(input.find('\0'), input.size());

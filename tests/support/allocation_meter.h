@@ -23,6 +23,8 @@ class AllocationMeter {
 
 // What reading a file of this size may allocate: containers, hash tables and the copies that a
 // parser makes on its way; and tables of a fixed size, such as those of the largest token ids.
-constexpr size_t AllowedAllocation(size_t file_bytes) { return (size_t{8} << 20) + 64 * file_bytes; }
+constexpr size_t AllowedAllocation(size_t file_bytes) {
+  return (size_t{8} << 20) + 64 * file_bytes;
+}
 
 }  // namespace reckon

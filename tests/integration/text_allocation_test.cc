@@ -44,20 +44,20 @@ TEST(TextAllocation, OfATokenizerIsAMultipleOfTheFile) {
               ReadTokenizer);
   ExpectSmall(Many(R"({"model":{"type":"BPE","merges":[],"vocab":{)", Token, R"("x":999999}}})"),
               ReadTokenizer);
-  ExpectSmall(Many(R"({"model":{"type":"Unigram","unk_id":0,"vocab":[)",
-                   [](uint64_t i) { return "[\"" + std::to_string(i) + "\",0],"; },
-                   R"(["x",0]]}})"),
-              ReadTokenizer);
+  ExpectSmall(
+      Many(R"({"model":{"type":"Unigram","unk_id":0,"vocab":[)",
+           [](uint64_t i) { return "[\"" + std::to_string(i) + "\",0],"; }, R"(["x",0]]}})"),
+      ReadTokenizer);
   ExpectSmall(Many(R"({"model":{"type":"BPE","vocab":{"a":0,"aa":1},"merges":[)",
                    [](uint64_t) { return "\"a a\","; }, R"("a a"]}})"),
               ReadTokenizer);
-  ExpectSmall(
-      Many(R"({"model":{"type":"BPE","merges":[],"vocab":{}},"added_tokens":[)",
-           [](uint64_t i) {
-             return R"({"id":)" + std::to_string(i) + R"(,"content":")" + std::to_string(i) + "\"},";
-           },
-           R"({"id":16777215,"content":"x"}]})"),
-      ReadTokenizer);
+  ExpectSmall(Many(R"({"model":{"type":"BPE","merges":[],"vocab":{}},"added_tokens":[)",
+                   [](uint64_t i) {
+                     return R"({"id":)" + std::to_string(i) + R"(,"content":")" +
+                            std::to_string(i) + "\"},";
+                   },
+                   R"({"id":16777215,"content":"x"}]})"),
+              ReadTokenizer);
 }
 
 std::string Varint(uint64_t value) {
@@ -78,10 +78,11 @@ TEST(TextAllocation, OfPiecesIsAMultipleOfTheFile) {
   for (const char model_type : {'\1', '\2'}) {
     const std::string trainer = Field(2, Varint(3 << 3) + model_type);
     ExpectSmall(Many("", piece, trainer), read);
-    ExpectSmall(Many("",
-                     [&](uint64_t i) { return Field(1, Field(1, std::to_string(i)) + user_defined); },
-                     trainer),
-                read);
+    ExpectSmall(
+        Many(
+            "", [&](uint64_t i) { return Field(1, Field(1, std::to_string(i)) + user_defined); },
+            trainer),
+        read);
   }
   ExpectSmall(Varint(1 << 3 | 2) + Varint(uint64_t{1} << 62) + "x", read);
 }

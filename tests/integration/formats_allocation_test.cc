@@ -64,9 +64,11 @@ TEST(Allocation, OfJsonIsAMultipleOfTheText) {
     EXPECT_GT(peak, text.size()) << "the text was read to its end";
   };
   for (const char* item : {"0,", "[],", "{},", "\"\",", "1e1,", "[[[0]]],"}) {
-    expect_small(Many("[", [&](uint64_t) { return item; }, "0]"));
+    expect_small(Many(
+        "[", [&](uint64_t) { return item; }, "0]"));
   }
-  expect_small(Many("{", [](uint64_t i) { return "\"" + std::to_string(i) + "\":{},"; }, "\"\":0}"));
+  expect_small(Many(
+      "{", [](uint64_t i) { return "\"" + std::to_string(i) + "\":{},"; }, "\"\":0}"));
 }
 
 class FileAllocation : public testing::Test {
@@ -94,9 +96,9 @@ TEST_F(FileAllocation, OfSafetensorsIsAMultipleOfTheFile) {
         return "\"" + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
       },
       R"("":{"dtype":"U8","shape":[],"data_offsets":[0,0]}})")));
-  ExpectSmall<SafetensorsFile>(Safetensors(Many(
-      R"({"a":{"dtype":"U8","data_offsets":[0,1],"shape":[)", [](uint64_t) { return "1,"; },
-      "1]}} ")));
+  ExpectSmall<SafetensorsFile>(
+      Safetensors(Many(R"({"a":{"dtype":"U8","data_offsets":[0,1],"shape":[)",
+                       [](uint64_t) { return "1,"; }, "1]}} ")));
   for (const uint64_t length : {~uint64_t{0}, uint64_t{1} << 40, uint64_t{100'000'000}}) {
     ExpectSmall<SafetensorsFile>(Raw(length) + "{}");
   }
@@ -116,7 +118,8 @@ TEST_F(FileAllocation, OfGgufIsAMultipleOfTheFile) {
   many = Many(
       "",
       [](uint64_t i) {
-        return Text(std::to_string(i)) + Raw<uint32_t>(0) + Raw<uint32_t>(0) + Raw<uint64_t>(32 * i);
+        return Text(std::to_string(i)) + Raw<uint32_t>(0) + Raw<uint32_t>(0) +
+               Raw<uint64_t>(32 * i);
       },
       "", &count);
   std::string file = Gguf(count, 0, many);

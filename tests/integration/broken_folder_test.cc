@@ -253,8 +253,8 @@ TEST_F(BrokenGguf, IsNotBelievedAboutItsSize) {
   EXPECT_THAT(GgufFailure(), AllOf(HasSubstr(path_), HasSubstr("gate_proj")));
   Rewrite("deepseek2.feed_forward_length", 40);
   Rewrite("deepseek2.expert_count", 1 << 24);
-  EXPECT_THAT(GgufFailure(), AllOf(HasSubstr(path_), HasSubstr("_exps.weight"),
-                                   HasSubstr("16777216 experts")));
+  EXPECT_THAT(GgufFailure(),
+              AllOf(HasSubstr(path_), HasSubstr("_exps.weight"), HasSubstr("16777216 experts")));
   Rewrite("deepseek2.expert_count", 2'000'000'000);
   EXPECT_THAT(GgufFailure(), HasSubstr("2000000000 experts"));
 }
