@@ -18,7 +18,7 @@ foreach(layer ${layers})
   endif()
 endforeach()
 
-# What tests of the binary share: running it, a recipe of seconds.
+# What tests of the binary share: running it, a recipe of seconds, the meter of allocations.
 file(GLOB support CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/support/*.cc)
 add_library(test_support STATIC ${support})
 target_link_libraries(test_support PUBLIC reckon_core)

@@ -2,7 +2,8 @@
 # Installs the Debian packages that are missing, builds, and runs all the tests: what CI does.
 #
 # usage: scripts/test.sh [--quick]
-#   --quick   one build with the default compiler and its tests; no linters, no sanitizers
+#   --quick   one build with the default compiler and its tests; no linters, no sanitizers,
+#             no fuzzing
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -11,7 +12,7 @@ quick=0
 for argument in "$@"; do
   case $argument in
     --quick) quick=1 ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) echo "test.sh: unknown argument $argument (see --help)" >&2; exit 2 ;;
   esac
 done
@@ -49,6 +50,7 @@ else
   phase "g++ without warnings, tests" build_and_test dev
   phase "clang++ without warnings, threads" build_and_test tsan
   phase "address and undefined behaviour" build_and_test asan-ubsan
+  phase "fuzzing, a minute a target" tools/fuzz.sh --seconds 60 --jobs 2
   phase "clang-tidy" tools/tidy.sh -p build/tsan
 fi
 

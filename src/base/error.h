@@ -26,6 +26,7 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
+// The message becomes one line of at most 4,000 bytes.
 [[noreturn]] void Throw(ErrorKind kind, const std::string& message);
 
 // Guards our own mistakes; stays on in release. Throws Error{kInternal}.

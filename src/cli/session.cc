@@ -1,5 +1,7 @@
 #include "cli/session.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
@@ -69,6 +71,18 @@ std::vector<int32_t> StopIdsOfGguf(const std::string& path) {
   return ids;
 }
 
+// An id above the embedding's rows would be found in the middle of a conversation otherwise.
+void CheckTokenizer(const Tokenizer& tokenizer, const ModelConfig& config,
+                    const std::string& path) {
+  if (tokenizer.vocab_size() <= config.vocab_size) return;
+  Throw(ErrorKind::kInvalidArgument,
+        fmt::format("{}: the tokenizer has ids up to {} (\"{}\"), the model's vocab_size is {}; is "
+                    "the tokenizer another model's?",
+                    path, tokenizer.vocab_size() - 1,
+                    tokenizer.TokenText(static_cast<int32_t>(tokenizer.vocab_size() - 1)),
+                    config.vocab_size));
+}
+
 }  // namespace
 
 bool Session::IsStop(int32_t id) const {
@@ -78,6 +92,7 @@ bool Session::IsStop(int32_t id) const {
 Session OpenSession(const std::string& path) {
   const bool gguf = path.ends_with(".gguf");
   Session session{OpenForRunning(path, gguf), OpenTokenizer(path, gguf), -1, {}, {}};
+  CheckTokenizer(session.tokenizer, session.model->config(), path);
   session.bos_token_id = static_cast<int32_t>(session.model->config().bos_token_id);
   if (!gguf) session.generation = GenerationConfigOf(path);
   session.stop_ids = gguf ? StopIdsOfGguf(path) : StopIdsOfFolder(path, session);

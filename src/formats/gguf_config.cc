@@ -126,11 +126,12 @@ Json Llama3Scaling(const Keys& keys, const Json& config) {
   const StoredTensor& tensor = keys.model().Get("rope_freqs.weight");
   std::vector<float> factors(static_cast<size_t>(tensor.columns()));
   DequantizeRow(tensor.format, tensor.bytes.data(), tensor.columns(), factors.data());
+  const int64_t head_dim = config["head_dim"].get<int64_t>();
+  bool same = tensor.columns() == (head_dim + 1) / 2;
   const double factor = Decimal(*std::max_element(factors.begin(), factors.end()));
   const std::vector<float> expected =
-      Llama3Factors(config["head_dim"].get<int64_t>(), config["rope_theta"].get<double>(), factor,
-                    kLow, kHigh, static_cast<double>(kOriginal));
-  bool same = factors.size() == expected.size();
+      Llama3Factors(same ? head_dim : 0, config["rope_theta"].get<double>(), factor, kLow, kHigh,
+                    static_cast<double>(kOriginal));
   for (size_t i = 0; same && i < factors.size(); ++i) {
     same = std::fabs(factors[i] - expected[i]) <= 1e-3f * expected[i];  // f32 wavelengths there
   }

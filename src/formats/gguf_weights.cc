@@ -71,13 +71,27 @@ void GgufWeights::AddTensor(const std::string& gguf_name) {
     return;
   }
   const StoredTensor& merged = model_.Get(gguf_name);
-  if (merged.shape.size() != 3) {
-    Throw(ErrorKind::kCorrupt,
-          fmt::format("{}: tensor \"{}\": shape {} where [experts, rows, columns] is wanted",
-                      model_.metadata().path(), gguf_name, ToString(merged.shape)));
-  }
+  CheckExperts(gguf_name, merged);
   for (int64_t e = 0; e < merged.shape[0]; ++e) {
     places_[WithExpert(*hf_name, e)] = {gguf_name, e, RowOrder::kAsIs, false};
+  }
+}
+
+void GgufWeights::CheckExperts(const std::string& gguf_name, const StoredTensor& merged) const {
+  const auto refuse = [&](const std::string& cause) {
+    Throw(ErrorKind::kCorrupt,
+          fmt::format("{}: tensor \"{}\": shape {}, {}", model_.metadata().path(), gguf_name,
+                      ToString(merged.shape), cause));
+  };
+  if (merged.shape.size() != 3) refuse("where [experts, rows, columns] is wanted");
+  const auto experts = config_["n_routed_experts"].get<int64_t>();
+  if (merged.shape[0] != experts) {
+    refuse(fmt::format("where the metadata name {} experts", experts));
+  }
+  // Each gets a name and a place, which should not outweigh what it is.
+  constexpr int64_t kMinExpertBytes = 16;
+  if (static_cast<int64_t>(merged.bytes.size()) / experts < kMinExpertBytes) {
+    refuse(fmt::format("of experts below {} bytes each", kMinExpertBytes));
   }
 }
 

@@ -50,6 +50,7 @@ class GgufWeights {
     bool kv_b_parts = false;
   };
   void AddTensor(const std::string& gguf_name);
+  void CheckExperts(const std::string& gguf_name, const StoredTensor& merged) const;
   const Place& PlaceOf(const std::string& hf_name) const;
   Loaded GetKvB(const Place& place) const;
 

@@ -299,12 +299,19 @@ SafetensorsFolder::SafetensorsFolder(const std::string& folder) : folder_(folder
 
 bool SafetensorsFolder::Has(const std::string& name) const { return file_of_.count(name) > 0; }
 
-const TensorView& SafetensorsFolder::Get(const std::string& name) const {
+const SafetensorsFile& SafetensorsFolder::FileOf(const std::string& name) const {
   const auto found = file_of_.find(name);
   if (found == file_of_.end()) {
     Throw(ErrorKind::kNotFound, fmt::format("{}: has no tensor \"{}\"", folder_, name));
   }
-  return files_[found->second].Get(name);
+  return files_[found->second];
+}
+
+const TensorView& SafetensorsFolder::Get(const std::string& name) const {
+  return FileOf(name).Get(name);
+}
+const std::string& SafetensorsFolder::PathOf(const std::string& name) const {
+  return FileOf(name).path();
 }
 
 std::vector<std::string> SafetensorsFolder::names() const {

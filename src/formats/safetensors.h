@@ -50,9 +50,12 @@ class SafetensorsFolder {
   explicit SafetensorsFolder(const std::string& folder);
   bool Has(const std::string& name) const;
   const TensorView& Get(const std::string& name) const;
+  const std::string& PathOf(const std::string& name) const;  // of the file that has it
   std::vector<std::string> names() const;
 
  private:
+  const SafetensorsFile& FileOf(const std::string& name) const;
+
   std::string folder_;
   std::vector<SafetensorsFile> files_;
   std::map<std::string, size_t> file_of_;

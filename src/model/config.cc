@@ -9,7 +9,9 @@
 namespace reckon {
 namespace {
 
-constexpr int64_t kMaxSize = int64_t{1} << 24;  // of any one dimension: products stay below 2^63
+constexpr int64_t kMaxSize = int64_t{1} << 24;  // of any one dimension
+// Of all weights, some hundred times the largest released model's: products stay below 2^63.
+constexpr double kMaxWeights = 0x1p50;
 
 int64_t Size(ObjectReader& reader, const char* key, std::optional<int64_t> fallback = {}) {
   return reader.Int(key, 1, kMaxSize, fallback);
@@ -72,6 +74,36 @@ void CheckExperts(const ModelConfig& c, const std::string& where) {
     Refuse(where, fmt::format("num_experts_per_tok {} is more than the {} experts of topk_group {} "
                               "groups",
                               c.num_experts_per_tok, open, c.topk_group));
+  }
+}
+
+double AttentionWeights(const ModelConfig& c) {
+  const auto size = [](int64_t n) { return static_cast<double>(n); };
+  const double hidden = size(c.hidden_size), heads = size(c.num_attention_heads);
+  const double query = heads * size(c.qk_head_dim()), value = heads * size(c.value_head_dim());
+  if (!c.uses_mla()) {
+    return hidden * (query + value + 2 * size(c.num_key_value_heads) * size(c.head_dim));
+  }
+  const double q_rank = size(c.q_lora_rank), kv_rank = size(c.kv_lora_rank);
+  const double q = c.q_lora_rank > 0 ? q_rank * (hidden + query) : hidden * query;
+  return q + hidden * (kv_rank + size(c.qk_rope_head_dim)) +
+         kv_rank * heads * size(c.qk_nope_head_dim + c.v_head_dim) + value * hidden;
+}
+
+// An upper bound, as if every layer had both kinds of feed-forward.
+void CheckNumberOfWeights(const ModelConfig& c, const std::string& where) {
+  const auto size = [](int64_t n) { return static_cast<double>(n); };
+  const double hidden = size(c.hidden_size);
+  const double experts = size(c.n_routed_experts) + size(c.n_shared_experts);
+  const double feed_forward =
+      3 * hidden * (size(c.intermediate_size) + (experts + 1) * size(c.moe_intermediate_size));
+  const double layers = size(c.num_hidden_layers + c.num_nextn_predict_layers);
+  const double weights =
+      2 * hidden * size(c.vocab_size) +
+      layers * (AttentionWeights(c) + feed_forward + hidden * (2 * hidden + experts + 8));
+  if (weights > kMaxWeights) {
+    Refuse(where, fmt::format("the sizes give a model of {:.2g} weights; at most {:.2g} are run",
+                              weights, kMaxWeights));
   }
 }
 
@@ -231,6 +263,7 @@ ModelConfig ParseModelConfig(const Json& json, const std::string& where) {
   reader.Choice("hidden_act", {"silu"}, "silu");
   CheckHeads(c, where);
   CheckExperts(c, where);
+  CheckNumberOfWeights(c, where);
   return c;
 }
 

@@ -16,6 +16,7 @@ class GgufWeightSource : public WeightSource {
 
   const std::string& where() const override { return path_; }
   bool Has(const std::string& name) const override { return weights_.Has(name); }
+  const std::string& PathOf(const std::string&) const override { return path_; }
   std::vector<std::string> names() const override { return weights_.names(); }
 
   StoredMatrix Get(const std::string& name, const Shape& shape) const override {

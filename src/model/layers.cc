@@ -15,6 +15,10 @@ WeightSet::WeightSet(const ModelConfig& c, WeightStorage storage) : storage_(sto
 
 Parameter* WeightSet::Make(const std::string& name, Shape shape, const std::vector<Part>& parts,
                            bool decay) {
+  if (storage_ == WeightStorage::kNone) {
+    for (const Part& part : parts) named.push_back({part.name, part.shape, nullptr, nullptr, 0});
+    return nullptr;
+  }
   const bool stored = storage_ == WeightStorage::kAsStored && shape.size() > 1;
   if (stored) {
     store_.emplace_back(name, std::move(shape));
@@ -39,6 +43,7 @@ Parameter* WeightSet::MakeMatrix(const std::string& name, int64_t out, int64_t i
 
 Parameter* WeightSet::MakeNorm(const std::string& name, int64_t size) {
   Parameter* norm_weight = Make(name, {size}, {{name, {size}}}, false);
+  if (norm_weight == nullptr) return nullptr;
   for (float& w : norm_weight->value().floats()) w = 1;
   return norm_weight;
 }
@@ -100,12 +105,12 @@ MoeWeights WeightSet::MakeMoe(const ModelConfig& c, const std::string& prefix) {
   moe.index = moe_layers++;
   moe.gate = MakeMatrix(prefix + "gate.weight", experts, c.hidden_size);
   if (c.has_correction_bias()) {
-    correction_biases.push_back(Tensor::Zeros(DType::kF32, {experts}));
-    named.push_back({prefix + "gate.e_score_correction_bias",
-                     {experts},
-                     correction_biases.back().f32(),
-                     nullptr,
-                     0});
+    float* data = nullptr;
+    if (storage_ != WeightStorage::kNone) {
+      correction_biases.push_back(Tensor::Zeros(DType::kF32, {experts}));
+      data = correction_biases.back().f32();
+    }
+    named.push_back({prefix + "gate.e_score_correction_bias", {experts}, data, nullptr, 0});
   }
   std::vector<Part> gate_up, down;
   for (int64_t e = 0; e < experts; ++e) {

@@ -44,7 +44,8 @@ struct MtpWeights {
   LayerWeights layer;
 };
 
-// Owns the parameters. Addresses are stable.
+// Owns the parameters. Addresses are stable. With WeightStorage::kNone there are none: only `named`
+// is of use, and its data and parameters are null.
 class WeightSet {
  public:
   WeightSet(const ModelConfig& config, WeightStorage storage);

@@ -63,6 +63,7 @@ struct ForwardReport {
 enum class WeightStorage {
   kF32,       // every weight has an f32 value and can be trained
   kAsStored,  // matrices are rows of a checkpoint (Parameter::stored), to be appended
+  kNone,      // of a WeightSet: names and shapes only
 };
 
 class Model {

@@ -21,6 +21,7 @@ class SafetensorsSource : public WeightSource {
   explicit SafetensorsSource(const std::string& folder) : folder_(folder), files_(folder) {}
   const std::string& where() const override { return folder_; }
   bool Has(const std::string& name) const override { return files_.Has(name); }
+  const std::string& PathOf(const std::string& name) const override { return files_.PathOf(name); }
 
   StoredMatrix Get(const std::string& name, const Shape& shape) const override {
     if (!files_.Has(name)) Refuse(ErrorKind::kNotFound, name, "is missing");
@@ -68,7 +69,8 @@ class SafetensorsSource : public WeightSource {
  private:
   [[noreturn]] void Refuse(ErrorKind kind, const std::string& name,
                            const std::string& message) const {
-    Throw(kind, fmt::format("{}: tensor {} {}", folder_, name, message));
+    const std::string& where = files_.Has(name) ? files_.PathOf(name) : folder_;
+    Throw(kind, fmt::format("{}: tensor {} {}", where, name, message));
   }
 
   std::shared_ptr<const std::vector<float>> Scales(const std::string& name,

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "formats/safetensors.h"
+#include "model/layers.h"
 #include "model/weight_source.h"
 
 namespace reckon {
@@ -46,13 +47,23 @@ std::string MtpHint(const ModelConfig& config, const std::string& name) {
   return {};
 }
 
-StoredMatrix Find(const WeightSource& source, const ModelConfig& config,
-                  const Model::NamedTensor& tensor) {
-  if (!source.Has(tensor.name)) {
-    Throw(ErrorKind::kNotFound, fmt::format("{}: tensor {} is missing{}", source.where(),
-                                            tensor.name, MtpHint(config, tensor.name)));
+void Require(const WeightSource& source, const ModelConfig& config, const std::string& name) {
+  if (source.Has(name)) return;
+  Throw(ErrorKind::kNotFound,
+        fmt::format("{}: tensor {} is missing{}", source.where(), name, MtpHint(config, name)));
+}
+
+// A tensor of every layer and of every expert is there. Without this a config.json of a line could
+// ask for the names of a hundred thousand million tensors.
+void RequireLayers(const WeightSource& source, const ModelConfig& c) {
+  for (int64_t i = 0; i < c.num_hidden_layers + c.num_nextn_predict_layers; ++i) {
+    const std::string prefix = fmt::format("model.layers.{}.", i);
+    Require(source, c, prefix + "input_layernorm.weight");
+    if (!c.is_moe_layer(i)) continue;
+    for (int64_t e = 0; e < c.n_routed_experts; ++e) {
+      Require(source, c, fmt::format("{}mlp.experts.{}.down_proj.weight", prefix, e));
+    }
   }
-  return source.Get(tensor.name, tensor.shape);
 }
 
 void ReadAll(const StoredMatrix& matrix, float* out) {
@@ -78,16 +89,29 @@ void CheckCopies(Model& model, const WeightSource& source) {
 }
 
 // A tensor nobody asked for would be silently lost.
-void RefuseUnknown(Model& model, const WeightSource& source) {
+void RefuseUnknown(const WeightSource& source, const ModelConfig& config,
+                   const std::vector<Model::NamedTensor>& tensors) {
   std::set<std::string> known;
-  for (const Model::NamedTensor& tensor : model.named_tensors()) known.insert(tensor.name);
-  for (const Copy& copy : MtpCopies(model.config())) known.insert(copy.name);
-  if (model.config().tie_word_embeddings) known.insert("lm_head.weight");
+  for (const Model::NamedTensor& tensor : tensors) known.insert(tensor.name);
+  for (const Copy& copy : MtpCopies(config)) known.insert(copy.name);
+  if (config.tie_word_embeddings) known.insert("lm_head.weight");
   for (const std::string& name : source.names()) {
     if (known.count(name) > 0) continue;
     Throw(ErrorKind::kUnsupported,
           fmt::format("{}: tensor {} has no place in the model that config.json describes",
-                      source.where(), name));
+                      source.PathOf(name), name));
+  }
+}
+
+// Every tensor is there with its shape: what is allocated for them is a multiple of what the files
+// hold, whatever the config says.
+void CheckTensors(const WeightSource& source, const ModelConfig& config) {
+  RequireLayers(source, config);
+  const std::vector<Model::NamedTensor> tensors = WeightSet(config, WeightStorage::kNone).named;
+  RefuseUnknown(source, config, tensors);
+  for (const Model::NamedTensor& tensor : tensors) {
+    Require(source, config, tensor.name);
+    source.Get(tensor.name, tensor.shape);
   }
 }
 
@@ -98,10 +122,10 @@ OpenedWeights Open(const std::string& path) {
 }
 
 std::unique_ptr<Model> Fill(const OpenedWeights& opened, WeightStorage storage) {
+  CheckTensors(*opened.weights, opened.config);
   auto model = std::make_unique<Model>(opened.config, storage);
-  RefuseUnknown(*model, *opened.weights);
   for (const Model::NamedTensor& tensor : model->named_tensors()) {
-    const StoredMatrix matrix = Find(*opened.weights, opened.config, tensor);
+    const StoredMatrix matrix = opened.weights->Get(tensor.name, tensor.shape);
     if (tensor.data == nullptr) {
       tensor.parameter->stored().Append(matrix);
     } else {

@@ -14,6 +14,8 @@
 namespace reckon {
 namespace {
 
+constexpr int kLastPieceType = 6;  // from 0, undefined, which some converters write
+
 int32_t ReadId(const std::optional<int64_t>& id, const char* name, const GgufVocabulary& vocabulary,
                const std::string& where) {
   if (!id) return -1;
@@ -74,6 +76,18 @@ void MakePieces(const GgufVocabulary& vocabulary, int32_t unk_id, TokenizerParts
   parts.model = MakePieceModel(pieces, is_unigram, unk_id, true, parts.where);
 }
 
+// Empty where the file has no such array.
+std::vector<int64_t> IntsBetween(const GgufFile& file, const std::string& key, int64_t min,
+                                 int64_t max) {
+  std::vector<int64_t> values = file.Ints(key, true);
+  for (const int64_t value : values) {
+    if (value >= min && value <= max) continue;
+    Throw(ErrorKind::kCorrupt, fmt::format("{}: key \"{}\" holds {}, which is not from {} to {}",
+                                           file.path(), key, value, min, max));
+  }
+  return values;
+}
+
 }  // namespace
 
 GgufVocabulary VocabularyOf(const GgufFile& file) {
@@ -93,10 +107,10 @@ GgufVocabulary VocabularyOf(const GgufFile& file) {
     v.merges.emplace_back(merge);
   }
   v.scores = file.Floats(key("scores"), true);
-  for (const int64_t type : file.Ints(key("token_type"), true)) {
+  for (const int64_t type : IntsBetween(file, key("token_type"), 0, kLastPieceType)) {
     v.token_types.push_back(static_cast<int32_t>(type));
   }
-  for (const int64_t byte : file.Ints(key("precompiled_charsmap"), true)) {
+  for (const int64_t byte : IntsBetween(file, key("precompiled_charsmap"), -128, 255)) {
     v.precompiled_charsmap.push_back(static_cast<char>(byte));
   }
   v.bos_id = id("bos_token_id");

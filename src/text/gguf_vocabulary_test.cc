@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <filesystem>
+
 #include "base/error.h"
 #include "text/byte_alphabet.h"
 #include "text/gguf_cuts.h"
@@ -103,6 +106,67 @@ TEST(GgufVocabulary, SaysWhatIsWrong) {
   EXPECT_THAT(FailureOf(wrong), HasSubstr("UTF-8"));
   wrong.tokens.clear();
   EXPECT_THAT(FailureOf(wrong), HasSubstr("0 tokens"));
+}
+
+TEST(GgufVocabulary, RefusesIdsThatAreNegativeHugeOrWrapAround) {
+  for (const int64_t id : {int64_t{-2}, int64_t{INT32_MIN}, INT64_MIN, int64_t{259},
+                           (int64_t{1} << 32) + 3, INT64_MAX}) {
+    for (auto member : {&GgufVocabulary::bos_id, &GgufVocabulary::eos_id, &GgufVocabulary::unk_id,
+                        &GgufVocabulary::pad_id}) {
+      GgufVocabulary wrong = Bytes("qwen2");
+      wrong.*member = id;
+      EXPECT_THAT(FailureOf(wrong), HasSubstr(std::to_string(id) + " of 259 tokens"));
+    }
+  }
+  GgufVocabulary none = Bytes("qwen2");  // what converters write where there is none
+  none.bos_id = -1;
+  none.eos_id = UINT32_MAX;
+  EXPECT_EQ(FailureOf(none), "");
+}
+
+TEST(GgufVocabulary, TakesByteTokensThatAreNoneAsText) {
+  GgufVocabulary vocabulary = Pieces("llama");
+  const size_t first = vocabulary.tokens.size();
+  for (const char* token : {"<0x-1>", "<0x100>", "<0xG0>", "<0x>", "<0x 41>", "<0x41"}) {
+    vocabulary.tokens.emplace_back(token);
+    vocabulary.token_types.push_back(6);
+    vocabulary.scores.push_back(0);
+  }
+  const Tokenizer tokenizer = FromGgufVocab(vocabulary);
+  for (size_t id = first; id < vocabulary.tokens.size(); ++id) {
+    EXPECT_EQ(tokenizer.TokenText(static_cast<int32_t>(id)), vocabulary.tokens[id]);
+  }
+  EXPECT_EQ(tokenizer.Encode("A"), (Ids{3, 0})) << "no byte of it is there: unknown";
+}
+
+TEST(GgufVocabulary, TakesATokenOfMegabytes) {
+  GgufVocabulary vocabulary = Pieces("llama");
+  const std::string longest(3 << 20, 'a');
+  vocabulary.tokens[6] = longest;
+  const Tokenizer tokenizer = FromGgufVocab(vocabulary);
+  EXPECT_EQ(tokenizer.Decode(Ids{6}), longest);
+  EXPECT_EQ(tokenizer.Decode(tokenizer.Encode("aab")), "aab");
+}
+
+// Arrays whose elements are of other widths than converters write.
+TEST(GgufVocabulary, ReadsTypesOfAnyWidthWithoutCuttingThem) {
+  GgufMetadata metadata;
+  metadata.AddString("tokenizer.ggml.model", "llama");
+  const std::vector<std::string_view> tokens = {"<unk>", "a"};
+  metadata.AddStrings("tokenizer.ggml.tokens", tokens);
+  const std::string path = ::testing::TempDir() + "/reckon_vocabulary.gguf";
+  // 2^32 + 2: as 32 bits it would be 2, the type of the unknown token.
+  const std::array<uint64_t, 2> types = {(uint64_t{1} << 32) + 2, 1};
+  GgufValue value{GgufType::kArray, GgufType::kU64, 2, std::as_bytes(std::span(types))};
+  metadata.Add("tokenizer.ggml.token_type", value);
+  WriteGguf(path, metadata, {}, [](size_t, const WriteBytes&) {});
+  try {
+    FromGgufVocab(VocabularyOf(GgufFile(path)), path);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::AllOf(HasSubstr(path), HasSubstr("4294967298")));
+  }
+  std::filesystem::remove(path);
 }
 
 }  // namespace

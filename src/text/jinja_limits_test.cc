@@ -75,6 +75,23 @@ TEST(JinjaLimits, WideIsNotDeep) {
   EXPECT_EQ(Print(Times("{{ 1 }}", 20'000)).size(), 20'000u);
 }
 
+// What a user writes is text, whatever it looks like; and no name leads out of the template.
+TEST(JinjaLimits, TextOfAUserIsNeverATemplate) {
+  const Json variables = {{"m", "{{ 7 * 7 }}{% for i in range(9) %}x{% endfor %}{# #}"}};
+  EXPECT_EQ(Print("{{ m }}", {}, variables), variables["m"].get<std::string>());
+  EXPECT_EQ(Print("{% set x = m ~ m %}{{ x[:11] }}", {}, variables), "{{ 7 * 7 }}");
+  EXPECT_EQ(Print("{{ m | replace('7', '{{') | trim | length }}", {}, variables),
+            std::to_string(variables["m"].get<std::string>().size() + 2));
+  for (const char* source :
+       {"{{ ''.__class__.__mro__ }}", "{{ self.__init__.__globals__ }}",
+        "{{ cycler.__init__.__globals__.os }}", "{{ m.__class__ }}", "{{ lipsum.__globals__ }}",
+        "{{ m | attr('__class__') }}", "{{ '{0.__class__}'.format(m) }}", "{% include 'x' %}",
+        "{% import 'x' as y %}", "{% extends 'x' %}"}) {
+    const std::string text = Print(source, {}, variables);
+    EXPECT_TRUE(text.empty() || text.rfind("ERROR", 0) == 0) << source << " gave " << text;
+  }
+}
+
 TEST(JinjaLimits, LoopsAndRecursionsEnd) {
   const std::string loop = "{% for i in range(100000) %}", end = "{% endfor %}";
   EXPECT_THAT(Print(loop + loop + loop + end + end + end), HasSubstr("steps"));

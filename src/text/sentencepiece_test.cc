@@ -121,6 +121,27 @@ TEST(SentencePiece, SaysWhatIsWrong) {
   EXPECT_THAT(FailureOf(std::string(20, '\xFF')), HasSubstr("ten bytes"));
 }
 
+TEST(SentencePiece, TakesByteTokensThatAreNoneAsText) {
+  std::string pieces = Piece("\u2581", -9);
+  for (const char* token : {"<0x-1>", "<0x100>", "<0x4>"})
+    pieces += Piece(token, 0, PieceType::kByte);
+  for (const ModelType type : {kBpe, kUnigram}) {
+    const Tokenizer tokenizer = From(Model(type, pieces, "", true));
+    EXPECT_EQ(tokenizer.Encode("A"), (Ids{3, 0}));
+    EXPECT_EQ(tokenizer.TokenText(4), "<0x-1>");
+  }
+}
+
+// A length of 2^32 + 1 is not 1, nor is one of 2^64 - 1 or 2^63 a negative one.
+TEST(SentencePiece, RefusesLengthsBeyondTheFile) {
+  for (const uint64_t length :
+       {(uint64_t{1} << 32) + 1, uint64_t{1} << 31, uint64_t{1} << 63, UINT64_MAX}) {
+    EXPECT_THAT(FailureOf(Varint(1 << 3 | 2) + Varint(length) + "xxxx"), HasSubstr("ends early"));
+    EXPECT_THAT(FailureOf(Bytes(1, Varint(1 << 3 | 2) + Varint(length) + "xxxx")),
+                HasSubstr("ends early"));
+  }
+}
+
 TEST(SentencePiece, MeetsDamagedFilesWithAnError) {
   const std::string good = SmallBpe();
   const auto read = [](const std::string& bytes) {

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <ostream>
 
 #include "base/files.h"
+#include "formats/safetensors.h"
 #include "tests/support/process.h"
 #include "tests/support/tiny_recipe.h"
 
@@ -314,6 +316,92 @@ TEST_F(AModelFolder, WithoutATokenizerIsNamed) {
 TEST_F(AModelFolder, WithAConfigOfAnotherFamilyIsNamed) {
   WriteJsonFile(model_ + "/config.json", {{"model_type", "mixtral"}});
   ExpectBothRefuse({model_ + "/config.json", "mixtral", "deepseek_v3"});
+}
+
+TEST_F(AModelFolder, WithAMissingShardIsNamed) {
+  const std::string name = SafetensorsFile(weights_).tensors().begin()->first;
+  std::filesystem::rename(weights_, model_ + "/a.safetensors");
+  WriteJsonFile(model_ + "/model.safetensors.index.json",
+                {{"weight_map", {{name, "a.safetensors"}, {"x", "b.safetensors"}}}});
+  ExpectBothRefuse({model_ + "/b.safetensors", "missing", "\"x\""});
+  WriteJsonFile(model_ + "/model.safetensors.index.json",
+                {{"weight_map", {{name, "a.safetensors"}, {"x", "a.safetensors"}}}});
+  ExpectBothRefuse({model_ + "/a.safetensors", "no tensor \"x\"", "index.json"});
+  std::filesystem::copy_file(model_ + "/a.safetensors", model_ + "/b.safetensors");
+  WriteJsonFile(model_ + "/model.safetensors.index.json",
+                {{"weight_map", {{name, "a.safetensors"}, {"x", "b.safetensors"}}}});
+  ExpectBothRefuse({model_ + "/b.safetensors", "is also in " + model_ + "/a.safetensors"});
+}
+
+TEST_F(AModelFolder, WithTwoTensorsOfOneNameIsNamed) {
+  std::string bytes = ReadFile(weights_);
+  const std::string gate = "layers.0.mlp.gate_proj", down = "layers.0.mlp.down_proj";
+  bytes.replace(bytes.find(gate), gate.size(), down);
+  WriteFileAtomically(weights_, bytes);
+  ExpectBothRefuse({weights_, "duplicate key", down});
+}
+
+TEST_F(AModelFolder, WithAConfigOfAHugeModelIsNamed) {
+  Json config = ReadJsonFile(model_ + "/config.json");
+  config["num_hidden_layers"] = 10'000;
+  WriteJsonFile(model_ + "/config.json", config);
+  ExpectBothRefuse({model_, "input_layernorm.weight is missing"});
+  config["vocab_size"] = config["hidden_size"] = config["intermediate_size"] = 1 << 24;
+  config["n_routed_experts"] = config["moe_intermediate_size"] = 1 << 24;
+  WriteJsonFile(model_ + "/config.json", config);
+  ExpectBothRefuse({model_ + "/config.json", "weights; at most"});
+}
+
+TEST_F(AModelFolder, WithATokenizerThatIsNoneIsNamed) {
+  const std::string path = model_ + "/tokenizer.json";
+  for (const std::string& garbage :
+       {std::string("\x7f\x45LF\x02"), std::string("{}"), std::string("[1, 2"), std::string(),
+        std::string(R"({"model": {"type": "BPE", "vocab": 3}})")}) {
+    WriteFileAtomically(path, garbage);
+    ExpectBothRefuse({path});
+  }
+}
+
+TEST_F(AModelFolder, WithATokenizerOfAnotherModelIsNamed) {
+  const std::string path = model_ + "/tokenizer.json";
+  Json tokenizer = ReadJsonFile(path);
+  tokenizer["added_tokens"].push_back({{"id", 5000},
+                                       {"content", "<alien>"},
+                                       {"single_word", false},
+                                       {"lstrip", false},
+                                       {"rstrip", false},
+                                       {"normalized", false},
+                                       {"special", true}});
+  WriteJsonFile(path, tokenizer);
+  ExpectBothRefuse({"vocab_size", "tokenizer"});
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"generate", model_, "--prompt", "p:0="}, {"chat", model_}}) {
+    ExpectRefused(RunReckon(arguments),
+                  {model_ + ": the tokenizer has ids up to 5000 (\"<alien>\")", "vocab_size"},
+                  folder_ / "out");
+  }
+}
+
+TEST_F(AModelFolder, IsRefusedInOneLineWhateverItsTensorsAreCalled) {
+  WriteSafetensors(weights_, {{"a\nb\x1b[31m", DType::kF32, {0}, {}}});
+  const ProcessResult result = RunReckon({"generate", model_, "--prompt", "p:0="});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_EQ(result.err.find('\x1b'), std::string::npos) << result.err;
+}
+
+// The file of a model as GGUF, which holds a tokenizer of its own or has one beside it.
+TEST_F(AModelFolder, GgufFilesThatAreNoneAreNamed) {
+  const std::string path = folder_ / "model.gguf";
+  for (const std::string& garbage :
+       {std::string(), std::string("GGUF"),
+        std::string("GGUF\3\0\0\0", 8) + std::string(16, '\xFF'), std::string(100, 'x')}) {
+    WriteFileAtomically(path, garbage);
+    const ProcessResult result = RunReckon({"generate", path, "--prompt", "x"});
+    EXPECT_EQ(result.exit_code, 1) << result.signal;
+    EXPECT_THAT(result.err, HasSubstr(path));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  }
 }
 
 TEST_F(AModelFolder, APromptItsTokenizerCannotReadIsNamed) {
