@@ -23,8 +23,9 @@ inline void WriteGgufOf(Model& model, const std::string& path) {
   const std::vector<GgufPlanned> plan = PlanGguf(config, shapes);
   std::vector<GgufTensorSpec> specs;
   for (const GgufPlanned& planned : plan) specs.push_back(planned.spec);
-  const LoadRows load = [&](const std::string& name, std::span<float> out) {
-    std::memcpy(out.data(), values.at(name), out.size_bytes());
+  const ReadRow read = [&](const std::string& name, int64_t row, std::span<float> out) {
+    std::memcpy(out.data(), values.at(name) + row * static_cast<int64_t>(out.size()),
+                out.size_bytes());
   };
   GgufMetadata metadata = MetadataFromConfig(config, "test");
   const ModelConfig& c = model.config();
@@ -35,7 +36,7 @@ inline void WriteGgufOf(Model& model, const std::string& path) {
     metadata.AddU32("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(c.eos_token_id));
   }
   WriteGguf(path, metadata, specs, [&](size_t i, const WriteBytes& write) {
-    FillPlanned(plan[i], config, load, {}, write);
+    FillPlanned(plan[i], config, read, {}, write);
   });
 }
 

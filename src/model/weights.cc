@@ -91,12 +91,6 @@ void RefuseUnknown(Model& model, const WeightSource& source) {
   }
 }
 
-OpenedWeights Open(const std::string& path) {
-  if (path.ends_with(".gguf")) return OpenGgufSource(path);
-  const std::string config = path + "/config.json";
-  return {ParseModelConfig(ReadJsonFile(config), config), OpenSafetensorsSource(path)};
-}
-
 std::unique_ptr<Model> Fill(const OpenedWeights& opened, WeightStorage storage) {
   auto model = std::make_unique<Model>(opened.config, storage);
   RefuseUnknown(*model, *opened.weights);
@@ -114,7 +108,7 @@ std::unique_ptr<Model> Fill(const OpenedWeights& opened, WeightStorage storage) 
 }  // namespace
 
 std::unique_ptr<Model> LoadModel(const std::string& path) {
-  const OpenedWeights opened = Open(path);
+  const OpenedWeights opened = OpenWeights(path);
   auto model = Fill(opened, WeightStorage::kF32);
   CheckCopies(*model, *opened.weights);
   model->Changed();
@@ -122,7 +116,7 @@ std::unique_ptr<Model> LoadModel(const std::string& path) {
 }
 
 std::unique_ptr<Model> OpenModel(const std::string& path) {
-  OpenedWeights opened = Open(path);
+  OpenedWeights opened = OpenWeights(path);
   auto model = Fill(opened, WeightStorage::kAsStored);
   model->KeepAlive(std::move(opened.weights));
   return model;
