@@ -42,6 +42,7 @@ LAYERS = {
     "model": ("base", "formats", "tensor", "ops"),
     "tasks": ("base", "formats", "text"),
     "data": ("base", "formats", "text", "tasks"),
+    "convert": ("base", "formats", "tensor", "text", "ops", "model"),
     "infer": ("base", "tensor", "ops", "model", "text"),
     "cost": ("base", "formats", "model"),
     "train": ("base", "formats", "tensor", "ops", "model", "data", "cost"),

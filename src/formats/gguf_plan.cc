@@ -2,11 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "formats/gguf_config.h"
 #include "formats/gguf_weights.h"
 
@@ -139,34 +137,6 @@ class Planner {
   std::map<std::string, GgufPlanned> experts_;
 };
 
-// The rows of one source, or of one part of kv_b, in the file's order.
-std::vector<float> RowsInFileOrder(const GgufPlanned& tensor, const std::string& source,
-                                   const Json& config, const LoadRows& load) {
-  if (tensor.part != GgufPlanned::Part::kWhole) {
-    const KvBShape shape = KvBShapeOf(config);
-    const auto rank = static_cast<size_t>(shape.heads * shape.kv_lora_rank);
-    const auto nope = static_cast<size_t>(shape.qk_nope_head_dim);
-    const auto v = static_cast<size_t>(shape.v_head_dim);
-    std::vector<float> whole(rank * (nope + v)), keys(rank * nope), values(rank * v);
-    load(source, whole);
-    SplitKvB(shape, whole.data(), keys.data(), values.data());
-    return tensor.part == GgufPlanned::Part::kKeysOfKvB ? keys : values;
-  }
-  const auto elements = static_cast<size_t>(NumElements(tensor.spec.shape)) / tensor.sources.size();
-  std::vector<float> rows(elements);
-  load(source, rows);
-  if (tensor.order == RowOrder::kAsIs) return rows;
-  ObjectReader reader(config, "config.json");
-  const int64_t heads = reader.Int("num_attention_heads", 1, kMax);
-  const int64_t of = tensor.order == RowOrder::kRotaryQuery
-                         ? heads
-                         : reader.Int("num_key_value_heads", 1, kMax, heads);
-  std::vector<float> ordered(elements);
-  ToGgufRowOrder(std::as_bytes(std::span<const float>(rows)), tensor.spec.shape[0], of,
-                 std::as_writable_bytes(std::span<float>(ordered)).data());
-  return ordered;
-}
-
 // Whether llama-quantize's Q4_K_M gives this layer's attn_v and ffn_down more bits: the first and
 // last eighth and every third between (use_more_bits in llama-quant.cpp).
 bool UsesMoreBits(int64_t layer, int64_t num_layers) {
@@ -200,45 +170,6 @@ StorageFormat GgufFormatFor(const GgufTensorSpec& tensor, StorageFormat wanted, 
     return FormatForRow(StorageFormat::kQ6_K, columns);
   }
   return FormatForRow(wanted, columns);
-}
-
-void FillPlanned(const GgufPlanned& tensor, const Json& config, const LoadRows& load,
-                 std::span<const float> importance, const WriteBytes& write, ThreadPool* pool) {
-  const int64_t columns = tensor.spec.shape.empty() ? 1 : tensor.spec.shape.back();
-  const auto row_bytes = static_cast<size_t>(RowBytes(tensor.spec.format, columns));
-  const auto width = static_cast<size_t>(columns);
-  if (tensor.sources.empty()) {
-    write(std::as_bytes(std::span<const float>(Llama3RopeFactors(config))));
-    return;
-  }
-  if (!importance.empty() && importance.size() != width &&
-      importance.size() != width * tensor.sources.size()) {
-    Throw(ErrorKind::kInvalidArgument,
-          fmt::format("tensor \"{}\": an importance matrix of {} values for {} columns",
-                      tensor.spec.name, importance.size(), columns));
-  }
-  for (size_t s = 0; s < tensor.sources.size(); ++s) {
-    const std::vector<float> rows = RowsInFileOrder(tensor, tensor.sources[s], config, load);
-    const std::span<const float> weights =
-        importance.size() > width ? importance.subspan(s * width, width) : importance;
-    std::vector<std::byte> bytes(rows.size() / width * row_bytes);
-    const auto quantize = [&](int64_t r) {
-      const auto row = static_cast<size_t>(r);
-      QuantizeRow(tensor.spec.format, std::span(rows).subspan(row * width, width), weights,
-                  bytes.data() + row * row_bytes);
-    };
-    const auto num_rows = static_cast<int64_t>(rows.size() / width);
-    try {
-      if (pool != nullptr) {
-        pool->ParallelFor(num_rows, quantize);
-      } else {
-        for (int64_t r = 0; r < num_rows; ++r) quantize(r);
-      }
-    } catch (const Error& error) {
-      Throw(error.kind(), fmt::format("tensor \"{}\": {}", tensor.sources[s], error.what()));
-    }
-    write(bytes);
-  }
 }
 
 }  // namespace reckon

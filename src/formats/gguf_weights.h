@@ -80,12 +80,14 @@ std::vector<GgufPlanned> PlanGguf(const Json& config, const std::map<std::string
 StorageFormat GgufFormatFor(const GgufTensorSpec& tensor, StorageFormat wanted, int64_t num_layers,
                             bool tied_head);
 
-// Loads the sources of `tensor` as F32 by name, one after the other, brings rows into the file's
-// order, quantises them (with `importance`, of a source's columns, if not empty: [columns], or
-// [experts, columns] for merged experts) and writes them. Rows are shared by the pool's threads if
-// there is one; the bytes are the same.
-using LoadRows = std::function<void(const std::string& hf_name, std::span<float> out)>;
-void FillPlanned(const GgufPlanned& tensor, const Json& config, const LoadRows& load,
+// A row of a source tensor as f32; a vector is row 0. May be called from several threads at once.
+using ReadRow = std::function<void(const std::string& name, int64_t row, std::span<float> out)>;
+
+// Reads the rows of the sources of `tensor` in the file's order, quantises them and writes them, a
+// few MB at a time. `importance`, if not empty, has the weight of each column: [columns], or
+// [matrices, columns] for merged experts. Rows are shared by the pool's threads if there is one; the
+// bytes are the same.
+void FillPlanned(const GgufPlanned& tensor, const Json& config, const ReadRow& read,
                  std::span<const float> importance, const WriteBytes& write,
                  ThreadPool* pool = nullptr);
 

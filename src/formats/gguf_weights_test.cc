@@ -132,10 +132,14 @@ class GgufWeightsTest : public ::testing::Test {
     }
     return values;
   }
-  static LoadRows LoaderOf(const SafetensorsFolder& source) {
-    return [&source](const std::string& name, std::span<float> out) {
-      ASSERT_EQ(static_cast<int64_t>(out.size()), NumElements(source.Get(name).shape)) << name;
-      ConvertToF32(source.Get(name), out.data());
+  static ReadRow RowsOf(const SafetensorsFolder& source) {
+    return [&source](const std::string& name, int64_t row, std::span<float> out) {
+      TensorView view = source.Get(name);
+      ASSERT_EQ(static_cast<int64_t>(out.size()), view.shape.back()) << name;
+      const size_t bytes = out.size() * SizeOf(view.dtype);
+      view.bytes = view.bytes.subspan(static_cast<size_t>(row) * bytes, bytes);
+      view.shape = {view.shape.back()};
+      ConvertToF32(view, out.data());
     };
   }
 
@@ -153,7 +157,7 @@ class GgufWeightsTest : public ::testing::Test {
     std::string path = folder_ + "/model.gguf";
     WriteGguf(path, MetadataFromConfig(config, "test"), specs,
               [&](size_t i, const WriteBytes& write) {
-                FillPlanned(plan[i], config, LoaderOf(source), {}, write, pool);
+                FillPlanned(plan[i], config, RowsOf(source), {}, write, pool);
               });
     return path;
   }

@@ -24,8 +24,9 @@ inline void WriteGgufOf(Model& model, const std::string& path,
   const std::vector<GgufPlanned> plan = PlanGguf(config, shapes);
   std::vector<GgufTensorSpec> specs;
   for (const GgufPlanned& planned : plan) specs.push_back(planned.spec);
-  const LoadRows load = [&](const std::string& name, std::span<float> out) {
-    std::memcpy(out.data(), values.at(name), out.size_bytes());
+  const ReadRow read = [&](const std::string& name, int64_t row, std::span<float> out) {
+    std::memcpy(out.data(), values.at(name) + row * static_cast<int64_t>(out.size()),
+                out.size_bytes());
   };
   GgufMetadata metadata = MetadataFromConfig(config, "test");
   const ModelConfig& c = model.config();
@@ -37,7 +38,7 @@ inline void WriteGgufOf(Model& model, const std::string& path,
   }
   if (!chat_template.empty()) metadata.AddString("tokenizer.chat_template", chat_template);
   WriteGguf(path, metadata, specs, [&](size_t i, const WriteBytes& write) {
-    FillPlanned(plan[i], config, load, {}, write);
+    FillPlanned(plan[i], config, read, {}, write);
   });
 }
 

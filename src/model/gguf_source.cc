@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "formats/gguf_config.h"
 #include "formats/gguf_weights.h"
 #include "model/weight_source.h"
 
@@ -18,6 +19,13 @@ class GgufWeightSource : public WeightSource {
   bool Has(const std::string& name) const override { return weights_.Has(name); }
   const std::string& PathOf(const std::string&) const override { return path_; }
   std::vector<std::string> names() const override { return weights_.names(); }
+
+  Shape ShapeOf(const std::string& name) const override {
+    const auto in_file = weights_.Find(name);
+    if (in_file) return in_file->tensor.shape;
+    const KvBShape kv_b = KvBShapeOf(weights_.config());
+    return {kv_b.heads * (kv_b.qk_nope_head_dim + kv_b.v_head_dim), kv_b.kv_lora_rank};
+  }
 
   StoredMatrix Get(const std::string& name, const Shape& shape) const override {
     const auto in_file = weights_.Find(name);
@@ -60,7 +68,8 @@ class GgufWeightSource : public WeightSource {
 
 OpenedWeights OpenGgufSource(const std::string& path) {
   auto weights = std::make_unique<GgufWeightSource>(path);
-  OpenedWeights source{ParseModelConfig(weights->config_json(), path), nullptr};
+  OpenedWeights source{ParseModelConfig(weights->config_json(), path), weights->config_json(),
+                       nullptr};
   weights->set_config(source.config);
   source.weights = std::move(weights);
   return source;

@@ -23,9 +23,10 @@ class SafetensorsSource : public WeightSource {
   bool Has(const std::string& name) const override { return files_.Has(name); }
   const std::string& PathOf(const std::string& name) const override { return files_.PathOf(name); }
 
+  Shape ShapeOf(const std::string& name) const override { return Find(name).shape; }
+
   StoredMatrix Get(const std::string& name, const Shape& shape) const override {
-    if (!files_.Has(name)) Refuse(ErrorKind::kNotFound, name, "is missing");
-    const TensorView& view = files_.Get(name);
+    const TensorView& view = Find(name);
     if (view.shape != shape) {
       Refuse(ErrorKind::kCorrupt, name,
              fmt::format("has shape {}, the config asks for {}", ToString(view.shape),
@@ -67,6 +68,11 @@ class SafetensorsSource : public WeightSource {
   }
 
  private:
+  const TensorView& Find(const std::string& name) const {
+    if (!files_.Has(name)) Refuse(ErrorKind::kNotFound, name, "is missing");
+    return files_.Get(name);
+  }
+
   [[noreturn]] void Refuse(ErrorKind kind, const std::string& name,
                            const std::string& message) const {
     const std::string& where = files_.Has(name) ? files_.PathOf(name) : folder_;
@@ -99,6 +105,16 @@ class SafetensorsSource : public WeightSource {
 
 std::unique_ptr<WeightSource> OpenSafetensorsSource(const std::string& folder) {
   return std::make_unique<SafetensorsSource>(folder);
+}
+
+OpenedWeights OpenWeights(const std::string& path) {
+  if (path.ends_with(".gguf")) return OpenGgufSource(path);
+  const std::string config = path + "/config.json";
+  OpenedWeights opened;
+  opened.config_json = ReadJsonFile(config);
+  opened.config = ParseModelConfig(opened.config_json, config);
+  opened.weights = OpenSafetensorsSource(path);
+  return opened;
 }
 
 }  // namespace reckon

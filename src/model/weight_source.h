@@ -17,6 +17,7 @@ class WeightSource {
   virtual const std::string& where() const = 0;  // for messages
   virtual bool Has(const std::string& name) const = 0;
   virtual const std::string& PathOf(const std::string& name) const = 0;  // of the file that has it
+  virtual Shape ShapeOf(const std::string& name) const = 0;  // throws as Get does
   // [shape[0], shape[1]], or [1, shape[0]] of a vector. The bytes are this source's. Throws naming
   // the tensor that is missing, or of another shape, or of a type that is no weight's.
   virtual StoredMatrix Get(const std::string& name, const Shape& shape) const = 0;
@@ -27,11 +28,14 @@ class WeightSource {
 // A Hugging Face folder: model.safetensors or its shards; F32, F16, BF16, and DeepSeek's FP8.
 std::unique_ptr<WeightSource> OpenSafetensorsSource(const std::string& folder);
 
-// A GGUF file, or any file of a set, of architecture deepseek2, qwen2 or llama.
 struct OpenedWeights {
   ModelConfig config;
+  Json config_json;  // as the folder has it, or as ConfigFromGguf makes it
   std::unique_ptr<WeightSource> weights;
 };
+// A GGUF file, or any file of a set, of architecture deepseek2, qwen2 or llama.
 OpenedWeights OpenGgufSource(const std::string& path);
+// Either: a path that ends in .gguf is a file, any other a folder.
+OpenedWeights OpenWeights(const std::string& path);
 
 }  // namespace reckon

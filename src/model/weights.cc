@@ -115,12 +115,6 @@ void CheckTensors(const WeightSource& source, const ModelConfig& config) {
   }
 }
 
-OpenedWeights Open(const std::string& path) {
-  if (path.ends_with(".gguf")) return OpenGgufSource(path);
-  const std::string config = path + "/config.json";
-  return {ParseModelConfig(ReadJsonFile(config), config), OpenSafetensorsSource(path)};
-}
-
 std::unique_ptr<Model> Fill(const OpenedWeights& opened, WeightStorage storage) {
   CheckTensors(*opened.weights, opened.config);
   auto model = std::make_unique<Model>(opened.config, storage);
@@ -138,7 +132,7 @@ std::unique_ptr<Model> Fill(const OpenedWeights& opened, WeightStorage storage) 
 }  // namespace
 
 std::unique_ptr<Model> LoadModel(const std::string& path) {
-  const OpenedWeights opened = Open(path);
+  const OpenedWeights opened = OpenWeights(path);
   auto model = Fill(opened, WeightStorage::kF32);
   CheckCopies(*model, *opened.weights);
   model->Changed();
@@ -146,7 +140,7 @@ std::unique_ptr<Model> LoadModel(const std::string& path) {
 }
 
 std::unique_ptr<Model> OpenModel(const std::string& path) {
-  OpenedWeights opened = Open(path);
+  OpenedWeights opened = OpenWeights(path);
   auto model = Fill(opened, WeightStorage::kAsStored);
   model->KeepAlive(std::move(opened.weights));
   return model;

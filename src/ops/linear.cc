@@ -249,6 +249,7 @@ void GroupedBackward(const Runtime& rt, const Variable& x, const Variable& y, Pa
 
 Variable GroupedForward(const Runtime& rt, const Variable& x, Parameter& weight, int64_t out,
                         const std::vector<int64_t>& offsets) {
+  if (rt.watch_inputs != nullptr) (*rt.watch_inputs)(weight, x.value(), offsets);
   Variable y(x.rows(), out);
   if (weight.is_stored()) {
     RunStored(rt, weight.stored(), x.value(), y.value(), offsets);

@@ -1,0 +1,175 @@
+// The bytes of a planned GGUF tensor, from rows of its sources.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "formats/gguf_config.h"
+#include "formats/gguf_weights.h"
+
+namespace reckon {
+namespace {
+
+constexpr int64_t kChunkElements = 1 << 20;  // f32 values in memory at a time
+
+void ForEach(ThreadPool* pool, int64_t count, FunctionRef<void(int64_t)> task) {
+  if (pool != nullptr) {
+    pool->ParallelFor(count, task);
+  } else {
+    for (int64_t i = 0; i < count; ++i) task(i);
+  }
+}
+
+// Which row of a source is row `row` of its part of the file.
+class RowMap {
+ public:
+  RowMap(const GgufPlanned& tensor, const Json& config, int64_t rows) : part_(tensor.part) {
+    if (part_ != GgufPlanned::Part::kWhole) kv_b_ = KvBShapeOf(config);
+    if (tensor.order == RowOrder::kAsIs) return;
+    constexpr int64_t kMax = 1 << 30;
+    ObjectReader reader(config, "config.json");
+    const int64_t heads = reader.Int("num_attention_heads", 1, kMax);
+    const int64_t of = tensor.order == RowOrder::kRotaryQuery
+                           ? heads
+                           : reader.Int("num_key_value_heads", 1, kMax, heads);
+    if (rows % (2 * of) != 0) {
+      Throw(ErrorKind::kInvalidArgument, fmt::format("tensor \"{}\": {} rows for {} heads",
+                                                     tensor.sources[0], rows, of));
+    }
+    head_rows_ = rows / of;
+  }
+
+  int64_t operator()(int64_t row) const {
+    if (part_ == GgufPlanned::Part::kValuesOfKvB) {
+      const int64_t head = row / kv_b_.v_head_dim;
+      return head * (kv_b_.qk_nope_head_dim + kv_b_.v_head_dim) + kv_b_.qk_nope_head_dim +
+             row % kv_b_.v_head_dim;
+    }
+    if (head_rows_ == 0) return row;
+    const int64_t in_head = row % head_rows_;
+    return row - in_head + in_head % 2 * (head_rows_ / 2) + in_head / 2;
+  }
+
+ private:
+  GgufPlanned::Part part_;
+  KvBShape kv_b_;
+  int64_t head_rows_ = 0;  // 0: rows stay in order
+};
+
+class Filler {
+ public:
+  Filler(const GgufPlanned& tensor, const Json& config, const ReadRow& read,
+         std::span<const float> importance, const WriteBytes& write, ThreadPool* pool)
+      : tensor_(tensor), read_(read), importance_(importance), write_(write), pool_(pool) {
+    columns_ = tensor.spec.shape.empty() ? 1 : tensor.spec.shape.back();
+    rows_ = columns_ == 0 ? 0 : NumElements(tensor.spec.shape) / columns_;
+    source_rows_ = rows_ / static_cast<int64_t>(tensor.sources.size());
+    row_bytes_ = RowBytes(tensor.spec.format, columns_);
+    const auto width = static_cast<size_t>(columns_);
+    matrices_ = importance.size() / std::max<size_t>(width, 1);
+    if (matrices_ * width != importance.size() ||
+        (matrices_ > 1 && static_cast<size_t>(rows_) % matrices_ != 0)) {
+      Throw(ErrorKind::kInvalidArgument,
+            fmt::format("tensor \"{}\": an importance matrix of {} values for {} columns",
+                        tensor.spec.name, importance.size(), columns_));
+    }
+    if (tensor.part == GgufPlanned::Part::kKeysOfKvB) kv_b_ = KvBShapeOf(config);
+  }
+
+  // Source `s` is rows [s * source_rows, (s + 1) * source_rows) of the file's tensor.
+  void Source(size_t s, const RowMap& map) {
+    const bool keys = tensor_.part == GgufPlanned::Part::kKeysOfKvB;
+    const int64_t chunk =
+        keys ? kv_b_.kv_lora_rank : std::max<int64_t>(1, kChunkElements / columns_);
+    const int64_t first = static_cast<int64_t>(s) * source_rows_;
+    for (int64_t begin = 0; begin < source_rows_; begin += chunk) {
+      const int64_t count = std::min(chunk, source_rows_ - begin);
+      values_.resize(static_cast<size_t>(count * columns_));
+      bytes_.resize(static_cast<size_t>(count * row_bytes_));
+      if (keys) ReadKeys(tensor_.sources[s], begin / chunk);
+      ForEach(pool_, count, [&](int64_t i) {
+        const std::span<float> row = Row(i);
+        if (!keys) read_(tensor_.sources[s], map(begin + i), row);
+        QuantizeRow(tensor_.spec.format, row, ImportanceOf(first + begin + i),
+                    bytes_.data() + i * row_bytes_);
+      });
+      write_(bytes_);
+    }
+  }
+
+ private:
+  std::span<float> Row(int64_t i) {
+    const auto width = static_cast<size_t>(columns_);
+    return std::span(values_).subspan(static_cast<size_t>(i) * width, width);
+  }
+  std::span<const float> ImportanceOf(int64_t row) const {
+    if (matrices_ == 0) return {};
+    const auto width = static_cast<size_t>(columns_);
+    const int64_t matrix = row / (rows_ / static_cast<int64_t>(matrices_));
+    return importance_.subspan(static_cast<size_t>(matrix) * width, width);
+  }
+  // The keys of a head are stored as [rank, nope], the transpose of kv_b's rows.
+  void ReadKeys(const std::string& source, int64_t head) {
+    const int64_t nope = kv_b_.qk_nope_head_dim, rank = kv_b_.kv_lora_rank;
+    std::vector<float> rows(static_cast<size_t>(nope * rank));
+    ForEach(pool_, nope, [&](int64_t j) {
+      read_(source, head * (nope + kv_b_.v_head_dim) + j,
+            std::span(rows).subspan(static_cast<size_t>(j * rank), static_cast<size_t>(rank)));
+    });
+    for (int64_t r = 0; r < rank; ++r) {
+      for (int64_t j = 0; j < nope; ++j) {
+        values_[static_cast<size_t>(r * nope + j)] = rows[static_cast<size_t>(j * rank + r)];
+      }
+    }
+  }
+
+  const GgufPlanned& tensor_;
+  const ReadRow& read_;
+  std::span<const float> importance_;
+  const WriteBytes& write_;
+  ThreadPool* pool_;
+  KvBShape kv_b_;
+  int64_t columns_ = 0, rows_ = 0, source_rows_ = 0, row_bytes_ = 0;
+  size_t matrices_ = 0;
+  std::vector<float> values_;
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace
+
+void FillPlanned(const GgufPlanned& tensor, const Json& config, const ReadRow& read,
+                 std::span<const float> importance, const WriteBytes& write, ThreadPool* pool) {
+  if (tensor.sources.empty()) {
+    write(std::as_bytes(std::span<const float>(Llama3RopeFactors(config))));
+    return;
+  }
+  const int64_t columns = tensor.spec.shape.empty() ? 1 : tensor.spec.shape.back();
+  // A vector in rotary order, a bias, is turned as a column of one-element rows.
+  GgufPlanned planned = tensor;
+  const bool turned_vector = tensor.spec.shape.size() < 2 && tensor.order != RowOrder::kAsIs;
+  std::vector<float> vector;
+  ReadRow read_planned = read;
+  if (turned_vector) {
+    vector.resize(static_cast<size_t>(columns));
+    read(tensor.sources[0], 0, vector);
+    planned.spec.shape = {columns, 1};
+    read_planned = [&](const std::string&, int64_t row, std::span<float> out) {
+      out[0] = vector[static_cast<size_t>(row)];
+    };
+  }
+  Filler filler(planned, config, read_planned, importance, write, pool);
+  const int64_t rows = planned.spec.shape.size() < 2 ? 1 : NumElements(planned.spec.shape) /
+                                                               planned.spec.shape.back();
+  for (size_t s = 0; s < planned.sources.size(); ++s) {
+    try {
+      filler.Source(
+          s, RowMap(planned, config, rows / static_cast<int64_t>(planned.sources.size())));
+    } catch (const Error& error) {
+      Throw(error.kind(), fmt::format("tensor \"{}\": {}", tensor.sources[s], error.what()));
+    }
+  }
+}
+
+}  // namespace reckon
