@@ -15,6 +15,10 @@ struct GlobalOptions {
 void RegisterDoctor(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterInspect(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterTokenize(CLI::App& app, const GlobalOptions& global, int& exit_code);
+void RegisterConvert(CLI::App& app, const GlobalOptions& global, int& exit_code);
+void RegisterQuantize(CLI::App& app, const GlobalOptions& global, int& exit_code);
+void RegisterImatrix(CLI::App& app, const GlobalOptions& global, int& exit_code);
+void RegisterSynth(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterRecipe(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterPretrain(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterSft(CLI::App& app, const GlobalOptions& global, int& exit_code);

@@ -43,10 +43,12 @@ int Run(int argc, char** argv) {
       "  reckon doctor\n"
       "The environment variable RECKON_ISA (scalar, avx2, avx512, avx512bf16) forces the kernels.");
   int exit_code = 0;
-  for (auto add : {reckon::RegisterRecipe, reckon::RegisterPretrain, reckon::RegisterSft,
-                   reckon::RegisterRl, reckon::RegisterEval, reckon::RegisterPerplexity,
-                   reckon::RegisterGenerate, reckon::RegisterChat, reckon::RegisterTokenize,
-                   reckon::RegisterRender, reckon::RegisterInspect, reckon::RegisterDoctor}) {
+  for (auto add :
+       {reckon::RegisterRecipe, reckon::RegisterPretrain, reckon::RegisterSft, reckon::RegisterRl,
+        reckon::RegisterEval, reckon::RegisterPerplexity, reckon::RegisterGenerate,
+        reckon::RegisterChat, reckon::RegisterTokenize, reckon::RegisterRender,
+        reckon::RegisterConvert, reckon::RegisterQuantize, reckon::RegisterImatrix,
+        reckon::RegisterSynth, reckon::RegisterInspect, reckon::RegisterDoctor}) {
     add(app, global, exit_code);
   }
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();

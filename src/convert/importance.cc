@@ -100,8 +100,9 @@ Importance Importance::FromFile(const std::string& path) {
   const GgufFile file(path);
   if (file.String("general.type", "") != "imatrix") {
     Throw(ErrorKind::kCorrupt,
-          path + ": is no importance matrix (general.type is not \"imatrix\"); make one with "
-                 "\"reckon imatrix\"");
+          path +
+              ": is no importance matrix (general.type is not \"imatrix\"); make one with "
+              "\"reckon imatrix\"");
   }
   Importance importance;
   for (const auto& [name, sums] : file.tensors()) {

@@ -38,11 +38,11 @@ struct ImportanceRun {
   int64_t windows = 0, context = 0;
 };
 
-// Runs the model over windows of ids, each at positions from 0, and adds up the squares of what each
-// of its matrices is given. The sums do not depend on the threads.
-ImportanceRun CollectImportance(const Runtime& rt, Model& model,
-                                const std::vector<std::vector<int32_t>>& windows,
-                                const std::function<void(int64_t done, int64_t total)>& on_progress = {});
+// Runs the model over windows of ids, each at positions from 0, and adds up the squares of what
+// each of its matrices is given. The sums do not depend on the threads.
+ImportanceRun CollectImportance(
+    const Runtime& rt, Model& model, const std::vector<std::vector<int32_t>>& windows,
+    const std::function<void(int64_t done, int64_t total)>& on_progress = {});
 
 void WriteImportance(const std::string& path, const ImportanceRun& run, const std::string& dataset);
 

@@ -37,7 +37,8 @@ bool IsNorm(const std::string& name) { return name.ends_with("norm.weight"); }
 float NearlyNormal(Rng& rng) {
   constexpr double kMean = 2 * 65535.0, kDeviation = 37837.22;  // sqrt(4 * (2^32 - 1) / 12)
   const uint64_t bits = rng.Next();
-  const uint64_t sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
+  const uint64_t sum =
+      (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
   return static_cast<float>((static_cast<double>(sum) - kMean) / kDeviation);
 }
 

@@ -25,8 +25,8 @@ struct RowSource {
 RowSource RowsOf(const OpenedWeights& opened);
 
 // Random matrices of mean 0 and standard deviation initializer_range (each value a sum of four
-// uniform ones), norms 1, biases 0. A row is a pure function of (seed, name, row), so that no more of
-// a model than a row need be in memory.
+// uniform ones), norms 1, biases 0. A row is a pure function of (seed, name, row), so that no more
+// of a model than a row need be in memory.
 RowSource RandomRows(const Json& config, const std::string& where, uint64_t seed);
 
 }  // namespace reckon

@@ -25,7 +25,7 @@ struct Planned {
 
 bool IsFp8Matrix(const std::string& name, const Shape& shape) {
   constexpr std::array kProjections = {
-      "q_proj", "k_proj", "v_proj", "o_proj",    "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa",
+      "q_proj",    "k_proj",    "v_proj",  "o_proj",   "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa",
       "kv_b_proj", "gate_proj", "up_proj", "down_proj"};
   return shape.size() == 2 &&
          std::any_of(kProjections.begin(), kProjections.end(), [&](std::string_view projection) {
@@ -116,9 +116,9 @@ class FolderFiller {
   Tensor ReadRows(const std::string& name, int64_t begin, int64_t count, int64_t columns) const {
     Tensor values(DType::kF32, {count, columns});
     ForEach(count, [&](int64_t i) {
-      source_.read(name, begin + i,
-                   values.floats().subspan(static_cast<size_t>(i * columns),
-                                           static_cast<size_t>(columns)));
+      source_.read(
+          name, begin + i,
+          values.floats().subspan(static_cast<size_t>(i * columns), static_cast<size_t>(columns)));
     });
     return values;
   }
@@ -135,10 +135,10 @@ class FolderFiller {
     const int64_t columns = values.dim(1), row_bytes = RowBytes(format, columns);
     std::vector<std::byte> bytes(static_cast<size_t>(values.dim(0) * row_bytes));
     ForEach(values.dim(0), [&](int64_t i) {
-      QuantizeRow(format,
-                  values.floats().subspan(static_cast<size_t>(i * columns),
-                                          static_cast<size_t>(columns)),
-                  {}, bytes.data() + i * row_bytes);
+      QuantizeRow(
+          format,
+          values.floats().subspan(static_cast<size_t>(i * columns), static_cast<size_t>(columns)),
+          {}, bytes.data() + i * row_bytes);
     });
     write(bytes);
   }

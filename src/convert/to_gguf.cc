@@ -51,14 +51,12 @@ bool IsBlockFormat(StorageFormat format) { return InfoOf(format).block_elements 
 // Vectors, norms and routers stay F32; matrices keep what they have where reckon can write it.
 StorageFormat FormatOf(const GgufPlanned& tensor, const RowSource& source,
                        const WriteOptions& options, int64_t num_layers, bool tied) {
-  const StorageFormat wanted =
-      options.format.value_or(tensor.sources.empty() ? StorageFormat::kF32
-                                                     : source.stored_as(tensor.sources[0]));
+  const StorageFormat wanted = options.format.value_or(
+      tensor.sources.empty() ? StorageFormat::kF32 : source.stored_as(tensor.sources[0]));
   const StorageFormat format = GgufFormatFor(tensor.spec, wanted, num_layers, tied);
   if (InfoOf(format).can_quantize) return format;
-  Throw(ErrorKind::kUnsupported,
-        fmt::format("{}: {} is read but not written; choose another type", source.where,
-                    Name(format)));
+  Throw(ErrorKind::kUnsupported, fmt::format("{}: {} is read but not written; choose another type",
+                                             source.where, Name(format)));
 }
 
 // The format that holds the most elements.

@@ -35,8 +35,8 @@ class RowMap {
                            ? heads
                            : reader.Int("num_key_value_heads", 1, kMax, heads);
     if (rows % (2 * of) != 0) {
-      Throw(ErrorKind::kInvalidArgument, fmt::format("tensor \"{}\": {} rows for {} heads",
-                                                     tensor.sources[0], rows, of));
+      Throw(ErrorKind::kInvalidArgument,
+            fmt::format("tensor \"{}\": {} rows for {} heads", tensor.sources[0], rows, of));
     }
     head_rows_ = rows / of;
   }
@@ -160,12 +160,13 @@ void FillPlanned(const GgufPlanned& tensor, const Json& config, const ReadRow& r
     };
   }
   Filler filler(planned, config, read_planned, importance, write, pool);
-  const int64_t rows = planned.spec.shape.size() < 2 ? 1 : NumElements(planned.spec.shape) /
-                                                               planned.spec.shape.back();
+  const int64_t rows = planned.spec.shape.size() < 2
+                           ? 1
+                           : NumElements(planned.spec.shape) / planned.spec.shape.back();
   for (size_t s = 0; s < planned.sources.size(); ++s) {
     try {
-      filler.Source(
-          s, RowMap(planned, config, rows / static_cast<int64_t>(planned.sources.size())));
+      filler.Source(s,
+                    RowMap(planned, config, rows / static_cast<int64_t>(planned.sources.size())));
     } catch (const Error& error) {
       Throw(error.kind(), fmt::format("tensor \"{}\": {}", tensor.sources[s], error.what()));
     }

@@ -85,8 +85,8 @@ using ReadRow = std::function<void(const std::string& name, int64_t row, std::sp
 
 // Reads the rows of the sources of `tensor` in the file's order, quantises them and writes them, a
 // few MB at a time. `importance`, if not empty, has the weight of each column: [columns], or
-// [matrices, columns] for merged experts. Rows are shared by the pool's threads if there is one; the
-// bytes are the same.
+// [matrices, columns] for merged experts. Rows are shared by the pool's threads if there is one;
+// the bytes are the same.
 void FillPlanned(const GgufPlanned& tensor, const Json& config, const ReadRow& read,
                  std::span<const float> importance, const WriteBytes& write,
                  ThreadPool* pool = nullptr);
