@@ -24,6 +24,7 @@ void AddStageOptions(CLI::App& sub, StageCommand& command) {
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 53));
   sub.add_flag("--json", command.json, "Print summary.json at the end instead of tables");
+  sub.add_flag("--keep-checkpoints", command.keep_checkpoints, "Even after the end");
 }
 
 void RunSingleStage(const StageCommand& command, const std::string& kind, int threads) {
@@ -59,7 +60,7 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   const std::string base = std::filesystem::path(command.file).parent_path().string();
   Recipe parsed = ParseRecipe(recipe, command.file, base);
   parsed.model_where = config;
-  RunStages(parsed, command.out, threads, command.json);
+  RunStages(parsed, {command.out, threads, command.json, command.keep_checkpoints});
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,13 +66,19 @@ Recipe ReadRecipe(const std::string& path, const std::string& data_folder = "");
 struct RecipeOptions {
   std::string out;  // folder to write; made if it is not there
   int num_threads = 1;
+  bool keep_checkpoints = false;  // of finished stages, which take thrice the model's room
   std::function<void(const StageSpec& stage, size_t index, size_t count)> on_stage;
   std::function<void(const StageProgress&)> on_step;
   std::function<void(const std::string& stage, int64_t done, int64_t total)> on_evaluate;
   std::function<void(const Json& stage_summary)> on_stage_done;
 };
 
-// Returns summary.json. Interrupted: throws Error{kCancelled} with the checkpoint written.
+// summary.json of a run that has ended in this folder; none where there is still something to do.
+// Throws if the folder holds a run of another recipe or seed.
+std::optional<Json> FinishedRun(const Recipe& recipe, const std::string& out);
+
+// Returns summary.json; a finished run is left as it is. Interrupted: throws Error{kCancelled} with
+// the checkpoint written.
 Json RunRecipe(const Recipe& recipe, const RecipeOptions& options);
 
 }  // namespace reckon

@@ -9,8 +9,16 @@ namespace {
 
 class ARunFolder : public testing::Test {
  protected:
-  void SetUp() override { Finish(WriteTinyRecipe(folder_.path()), out_); }
+  void SetUp() override {
+    Json recipe = TinyRecipe();
+    recipe["tasks"].push_back({{"name", "digit_sum"}, {"digits", 4}});
+    const ProcessResult result =
+        RunReckon(RunArguments(WriteTinyRecipe(folder_.path(), recipe), out_));
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    printed_ = result.out;
+  }
   TemporaryFolder folder_;
+  std::string printed_;
   std::string out_ = folder_ / "out";
 };
 
@@ -39,7 +47,41 @@ TEST_F(ARunFolder, SummaryHasEveryStageAndTheHashOfTheLastWeights) {
   }
   EXPECT_GT(summary["wall_s"], 0);
   EXPECT_EQ(summary["seed"], 5);
-  EXPECT_EQ(summary["weight_hash"], WeightHash(*LoadModel(out_ + "/grpo/model")));
+  EXPECT_EQ(summary["final_weight_sha256"], WeightHash(*LoadModel(out_ + "/grpo/model")));
+}
+
+void ExpectShareWithInterval(const Json& row, const std::string& key) {
+  ASSERT_TRUE(row.contains(key) && row.contains(key + "_ci95")) << key << " of " << row.dump();
+  const double share = row[key], low = row[key + "_ci95"][0], high = row[key + "_ci95"][1];
+  EXPECT_TRUE(0 <= low && low <= share && share <= high && high <= 1) << row.dump();
+}
+
+TEST_F(ARunFolder, SummaryHasTheSharesOfEachTaskWithTheirIntervals) {
+  const Json summary = ReadJsonFile(out_ + "/summary.json");
+  EXPECT_FALSE(summary["stages"][0].contains("tasks")) << "base is told not to be evaluated";
+  const Json& stage = summary["stages"][2];
+  ASSERT_EQ(stage["tasks"].size(), 2u);
+  EXPECT_EQ(stage["problems"], 32);
+  EXPECT_EQ(stage["tasks"][0]["task"], "parity");
+  EXPECT_EQ(stage["tasks"][1]["task"], "digit_sum");
+  EXPECT_EQ(stage["tasks"][1]["problems"], 16);
+  for (const Json& row : {stage, stage["tasks"][0], stage["tasks"][1]}) {
+    ExpectShareWithInterval(row, "pass1_greedy");
+    ExpectShareWithInterval(row, "pass1_sampled");
+    EXPECT_GT(row["mean_response_tokens"], 0);
+  }
+  const double mean = (stage["tasks"][0]["pass1_greedy"].get<double>() +
+                       stage["tasks"][1]["pass1_greedy"].get<double>()) /
+                      2;
+  EXPECT_DOUBLE_EQ(stage["pass1_greedy"], mean);
+}
+
+TEST_F(ARunFolder, TheTableThatIsPrintedHasALineForEachTask) {
+  for (const char* line : {"\ngrpo +32 +[0-9.]+% \\([0-9.]+-[0-9.]+\\)",
+                           "\n  parity +16 +[0-9.]+% \\([0-9.]+-[0-9.]+\\)",
+                           "\n  digit_sum +16 +[0-9.]+% \\([0-9.]+-[0-9.]+\\)"}) {
+    EXPECT_THAT(printed_, testing::ContainsRegex(line));
+  }
 }
 
 TEST_F(ARunFolder, ReceiptSaysWhatRanHowMuchHowLongAndAtWhatPrice) {
@@ -48,7 +90,8 @@ TEST_F(ARunFolder, ReceiptSaysWhatRanHowMuchHowLongAndAtWhatPrice) {
   ExpectKeys(receipt["versions"], {"reckon", "compiler"});
   ExpectKeys(receipt["machine"], {"cpu", "isa", "threads"});
   EXPECT_EQ(receipt["price"], (Json{{"usd_per_hour", 0.08}, {"source", "a test"}}));
-  EXPECT_EQ(receipt["final_weight_sha256"], ReadJsonFile(out_ + "/summary.json")["weight_hash"]);
+  EXPECT_EQ(receipt["final_weight_sha256"],
+            ReadJsonFile(out_ + "/summary.json")["final_weight_sha256"]);
   EXPECT_TRUE(IsSha256(receipt["initial_weight_sha256"]));
   double flops = 0;
   int64_t trained_tokens = 0;
