@@ -1,4 +1,4 @@
-// reckon recipe run, and the single-stage commands pretrain and sft.
+// reckon recipe run, and how a run is shown at the terminal.
 
 #include <fmt/format.h>
 
@@ -19,6 +19,19 @@ namespace reckon {
 
 namespace {
 
+// What to do with the model now.
+std::string NextStep(const Json& summary, const std::string& out) {
+  const std::string stage = summary.value("final_stage", "");
+  std::string problems;
+  for (const Json& example : summary.value("examples", Json::array())) {
+    problems += fmt::format("{}  {}  ({})", problems.empty() ? "" : "\n",
+                            example.value("prompt", ""), example.value("task", ""));
+  }
+  if (stage.empty() || problems.empty()) return "";
+  return fmt::format("reckon chat {}/{}/model answers problems it has not seen, such as\n{}\n", out,
+                     stage, problems);
+}
+
 void PrintSummary(const Json& summary, const std::string& out) {
   std::printf("\n%s, seed %s: %s in all\n", summary.value("name", "").c_str(),
               summary["seed"].dump().c_str(),
@@ -29,6 +42,7 @@ void PrintSummary(const Json& summary, const std::string& out) {
   std::printf(
       "final_weight_sha256 %s\n%s/report.html has the curves and samples, receipt.json the cost\n",
       summary.value("final_weight_sha256", "").c_str(), out.c_str());
+  std::printf("%s", NextStep(summary, out).c_str());
 }
 
 // Runs to the end and shows progress on the way.
@@ -59,6 +73,9 @@ Json RunToEnd(const Recipe& recipe, const RunStagesOptions& options) {
 }  // namespace
 
 void RunStages(const Recipe& recipe, const RunStagesOptions& options) {
+  for (const std::string& warning : recipe.warnings) {
+    std::fprintf(stderr, "reckon: warning: %s\n", warning.c_str());
+  }
   std::optional<Json> summary = FinishedRun(recipe, options.out);
   if (summary) {
     std::fprintf(stderr,
@@ -99,6 +116,10 @@ void RegisterRecipe(CLI::App& app, const GlobalOptions& global, int& exit_code) 
   CLI::App* group =
       app.add_subcommand("recipe", "Recipes: from random weights to a finished model");
   group->require_subcommand(1);
+  group->footer(
+      "Examples:\n"
+      "  reckon recipe run configs/recipes/quickstart.json\n"
+      "  reckon recipe run --help");
   auto command = std::make_shared<RecipeCommand>();
   CLI::App* run = group->add_subcommand("run", "Run a recipe, or go on with one that was stopped");
   run->add_option("file", command->file, "Recipe (JSON)")->required();

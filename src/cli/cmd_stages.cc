@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/commands.h"
+#include "cli/model_folder.h"
 #include "cli/run_stages.h"
 
 namespace reckon {
@@ -32,6 +33,7 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   if (!FileExists(command.model)) {
     Throw(ErrorKind::kNotFound, fmt::format("--model: there is no {}", command.model));
   }
+  if (folder) CheckModelFolder(command.model);
   std::string tokenizer = command.tokenizer;
   if (tokenizer.empty() && folder) tokenizer = command.model + "/tokenizer.json";
   if (tokenizer.empty()) {
@@ -43,6 +45,11 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   Json stage = ReadJsonFile(command.file);
   if (!stage.is_object()) {
     Throw(ErrorKind::kInvalidArgument, command.file + ": expected an object with the stage's keys");
+  }
+  if (stage.contains("kind") && stage["kind"] != kind) {
+    Throw(ErrorKind::kInvalidArgument,
+          fmt::format("{}: kind: this is reckon {}, and the stage is of kind {}", command.file,
+                      kind, stage["kind"].dump()));
   }
   stage["name"] = kind;
   stage["kind"] = kind;
@@ -58,8 +65,7 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   }
   recipe["stages"] = Json::array({stage});
   const std::string base = std::filesystem::path(command.file).parent_path().string();
-  Recipe parsed = ParseRecipe(recipe, command.file, base);
-  parsed.model_where = config;
+  const Recipe parsed = ParseRecipe(recipe, command.file, base, "", {command.file, config});
   RunStages(parsed, {command.out, threads, command.json, command.keep_checkpoints});
 }
 

@@ -13,6 +13,7 @@ struct GlobalOptions {
 };
 
 void RegisterDoctor(CLI::App& app, const GlobalOptions& global, int& exit_code);
+void RegisterTasks(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterTokenize(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterRecipe(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterPretrain(CLI::App& app, const GlobalOptions& global, int& exit_code);

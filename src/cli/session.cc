@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "cli/model_folder.h"
 #include "cost/flops.h"
 #include "formats/gguf.h"
 #include "model/weights.h"
@@ -36,6 +37,7 @@ Tokenizer OpenTokenizer(const std::string& path, bool gguf) {
 
 Session OpenSession(const std::string& path) {
   const bool gguf = path.ends_with(".gguf");
+  if (!gguf) CheckModelFolder(path);
   Session session{OpenForRunning(path, gguf), OpenTokenizer(path, gguf), -1, -1};
   const ModelConfig& config = session.model->config();
   session.bos_token_id = static_cast<int32_t>(config.bos_token_id);

@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <iterator>
 #include <limits>
-#include <numeric>
 #include <unordered_set>
 #include <utility>
 
 #include "base/files.h"
+#include "base/nearest.h"
 
 namespace reckon {
 namespace {
@@ -173,22 +173,6 @@ std::string Shown(const Json& json) {
         fmt::format("{}: expected {}, got {}", path, expected, Shown(got)));
 }
 
-// Levenshtein distance.
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
 std::string Quoted(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) {
@@ -254,10 +238,12 @@ const Json& ObjectReader::Get(const std::string& key) {
   return *value;
 }
 
-std::string ObjectReader::PathOf(const std::string& key) const {
-  if (path_.empty()) return key;
-  return path_ + (path_.find(": ") == std::string::npos ? ": " : ".") + key;
+std::string KeyPath(const std::string& path, const std::string& key) {
+  if (path.empty()) return key;
+  return path + (path.find(": ") == std::string::npos ? ": " : ".") + key;
 }
+
+std::string ObjectReader::PathOf(const std::string& key) const { return KeyPath(path_, key); }
 
 std::string ObjectReader::String(const std::string& key, std::optional<std::string> fallback) {
   const Json* value = Find(key);
@@ -348,19 +334,11 @@ void ObjectReader::Finish() {
   for (auto item = json_.begin(); item != json_.end(); ++item) {
     const std::string& key = item.key();
     if (known_.count(key) > 0) continue;
-    std::string nearest;
-    size_t best = std::max<size_t>(2, key.size() / 3) + 1;  // farther is no typing mistake
-    for (const std::string& known : known_) {
-      const size_t distance = EditDistance(key, known);
-      if (distance < best) {
-        best = distance;
-        nearest = known;
-      }
-    }
+    const std::vector<std::string> known(known_.begin(), known_.end());
+    const std::string nearest = Nearest(key, known);
     const std::string hint = nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest);
-    Throw(ErrorKind::kInvalidArgument,
-          fmt::format("{}: unknown key{} Known keys: {}", PathOf(key), hint.empty() ? "." : hint,
-                      Quoted({known_.begin(), known_.end()})));
+    Throw(ErrorKind::kInvalidArgument, fmt::format("{}: unknown key{} Known keys: {}", PathOf(key),
+                                                   hint.empty() ? "." : hint, Quoted(known)));
   }
 }
 

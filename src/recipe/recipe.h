@@ -54,13 +54,21 @@ struct Recipe {
   std::vector<StageSpec> stages;
   double price_usd_per_hour = 0;
   std::string price_source;
-  Json source;  // the file as read
+  Json source;                        // the file as read
+  std::vector<std::string> warnings;  // what it says and is not heeded; for the user
+};
+
+// Files of their own that parts of a recipe come from; messages name them instead of a place in the
+// recipe. Empty: no such file.
+struct RecipeParts {
+  std::string stage;  // of the only stage, which has "eval_tasks" in place of the recipe's tasks
+  std::string model;  // a config.json
 };
 
 // `folder` is what relative paths in the recipe start from; those of texts start from `data_folder`
 // where one is given. Throws with the path of the key.
 Recipe ParseRecipe(const Json& json, const std::string& where, const std::string& folder,
-                   const std::string& data_folder = "");
+                   const std::string& data_folder = "", const RecipeParts& parts = {});
 Recipe ReadRecipe(const std::string& path, const std::string& data_folder = "");
 
 struct RecipeOptions {

@@ -187,21 +187,35 @@ std::string SampleTable(const std::vector<ReportStage>& stages) {
   return out + "</table></div>";
 }
 
+// "quickstart, seed 1"
+std::string RunName(const Json& summary) {
+  return fmt::format("{}, seed {}", EscapeHtml(summary.value("name", "a run")),
+                     summary.value("seed", int64_t{0}));
+}
+
+// "pretrain, cold_start, grpo": what the numbers below are of.
+std::string StageNames(const Json& summary) {
+  std::string names;
+  for (const Json& stage : summary.value("stages", Json::array())) {
+    names += (names.empty() ? "" : ", ") + EscapeHtml(stage.value("name", ""));
+  }
+  return names;
+}
+
 std::string Heading(const ReportInput& input) {
   const Json& receipt = input.receipt;
-  std::string out =
-      fmt::format("<h1>{}</h1>", EscapeHtml(input.summary.value("name", "reckon run")));
+  std::string out = fmt::format("<h1>{}</h1><p>A run of <code>reckon recipe</code>: {}.</p>",
+                                RunName(input.summary), StageNames(input.summary));
   const Json model = receipt.value("model", Json::object());
   const Json machine = receipt.value("machine", Json::object());
   const Json total = receipt.value("total", Json::object());
   out += fmt::format(
-      "<p class='pale'>{} parameters, {} active a token; seed {}; {} threads of {} ({}); "
+      "<p class='pale'>{} parameters, {} active a token; {} threads of {} ({}); "
       "{:.0f} s in all, {:.3g} model FLOPs, ${:.4f} at ${:g} per hour ({}).</p>",
       model.value("parameters_total", int64_t{0}), model.value("parameters_active", int64_t{0}),
-      input.summary.value("seed", int64_t{0}), machine.value("threads", int64_t{0}),
-      EscapeHtml(machine.value("cpu", "")), EscapeHtml(machine.value("isa", "")),
-      input.summary.value("wall_s", 0.0), total.value("model_flops", 0.0),
-      total.value("cost_usd", 0.0),
+      machine.value("threads", int64_t{0}), EscapeHtml(machine.value("cpu", "")),
+      EscapeHtml(machine.value("isa", "")), input.summary.value("wall_s", 0.0),
+      total.value("model_flops", 0.0), total.value("cost_usd", 0.0),
       receipt.value("price", Json::object()).value("usd_per_hour", 0.0),
       EscapeHtml(receipt.value("price", Json::object()).value("source", "")));
   out += fmt::format("<p class='pale'>final_weight_sha256 {}</p>",
@@ -234,8 +248,8 @@ std::string RenderReport(const ReportInput& input) {
   body += ReceiptTable(input.receipt);
   return "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
          "content='width=device-width,initial-scale=1'><title>" +
-         EscapeHtml(input.summary.value("name", "reckon run")) + "</title><style>" + kStyle +
-         "</style></head><body>" + body + "</body></html>\n";
+         RunName(input.summary) + " - reckon</title><style>" + kStyle + "</style></head><body>" +
+         body + "</body></html>\n";
 }
 
 }  // namespace reckon

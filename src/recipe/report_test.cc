@@ -53,6 +53,16 @@ TEST(Report, ShowsStagesCurvesSamplesAndEscapesText) {
   std::filesystem::remove(path);
 }
 
+TEST(Report, IsEntitledByNameSeedAndStages) {
+  ReportInput input;
+  input.summary = {{"name", "a<b"}, {"seed", 7}, {"stages", {{{"name", "sft"}}, {{"name", "rl"}}}}};
+  input.receipt = Json::object();
+  const std::string html = RenderReport(input);
+  EXPECT_THAT(html, testing::HasSubstr("<title>a&lt;b, seed 7 - reckon</title>"));
+  EXPECT_THAT(html, testing::HasSubstr("<h1>a&lt;b, seed 7</h1>"));
+  EXPECT_THAT(html, testing::HasSubstr(": sft, rl."));
+}
+
 TEST(Report, ShowsEachTaskWithTheNumberOfProblemsAndIntervals) {
   const auto score = [](const char* task, double greedy, double low, double high) {
     return Json{{"task", task},

@@ -295,13 +295,13 @@ class RecipeRun {
     WriteJsonFile(folder + "/generation_config.json", generation);
   }
 
-  // The last stage whose length the clock did not decide.
-  std::string FinalHash() const {
-    std::string hash = initial_hash_;
+  // The last stage whose length the clock did not decide; the first never is.
+  const StageRecord& FinalStage() const {
+    size_t last = 0;
     for (size_t i = 0; i < records_.size(); ++i) {
-      if (recipe_.stages[i].time_limit_from.empty()) hash = records_[i].weight_hash;
+      if (recipe_.stages[i].time_limit_from.empty()) last = i;
     }
-    return hash;
+    return records_[last];
   }
 
   Json Finish(const ModelConfig& config, double wall_s) const {
@@ -312,7 +312,7 @@ class RecipeRun {
     receipt.seed = recipe_.seed;
     receipt.model = config;
     receipt.initial_weight_hash = initial_hash_;
-    receipt.final_weight_hash = FinalHash();
+    receipt.final_weight_hash = FinalStage().weight_hash;
     receipt.machine = {CpuModelName(), runtime_.get().kernels->isa, options_.num_threads};
     receipt.price_usd_per_hour = recipe_.price_usd_per_hour;
     receipt.price_source = recipe_.price_source;
@@ -328,6 +328,8 @@ class RecipeRun {
     }
     summary["wall_s"] = wall_s;
     summary["seed"] = recipe_.seed;
+    summary["final_stage"] = FinalStage().name;
+    summary["examples"] = FinalStage().Examples();
     summary["final_weight_sha256"] = receipt.final_weight_hash;
     report.summary = summary;
     report.receipt = MakeReceipt(receipt);

@@ -1,6 +1,7 @@
 #include "recipe/stage_record.h"
 
 #include <initializer_list>
+#include <set>
 
 #include "train/supervised.h"
 
@@ -83,6 +84,18 @@ Json StageRecord::Summary() const {
   json["seconds"] = seconds;
   json["evaluation_seconds"] = evaluation_seconds;
   return json;
+}
+
+Json StageRecord::Examples() const {
+  Json examples = Json::array();
+  if (!eval.is_object()) return examples;
+  std::set<std::string> shown;
+  for (const Json& transcript : eval.value("transcripts", Json::array())) {
+    const std::string task = transcript.value("task", "");
+    if (!shown.insert(task).second) continue;
+    examples.push_back({{"task", task}, {"prompt", transcript.value("prompt", "")}});
+  }
+  return examples;
 }
 
 }  // namespace reckon

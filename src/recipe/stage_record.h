@@ -23,6 +23,8 @@ struct StageRecord {
   static StageRecord FromFile(const std::string& path);  // throws with the path and the key
   // Its entry in summary.json: accuracies with their 95% intervals, of all and of each task.
   Json Summary() const;
+  // A held-out problem of each task it was evaluated on: [{"task", "prompt"}].
+  Json Examples() const;
 };
 
 }  // namespace reckon

@@ -2,6 +2,8 @@
 
 #include "tests/integration/run_folder.h"
 
+#include <set>
+
 #include "model/weights.h"
 
 namespace reckon {
@@ -84,10 +86,24 @@ TEST_F(ARunFolder, TheTableThatIsPrintedHasALineForEachTask) {
   }
 }
 
+TEST_F(ARunFolder, AProblemOfEachTaskIsShownToTypeIntoChat) {
+  const Json summary = ReadJsonFile(out_ + "/summary.json");
+  EXPECT_EQ(summary["final_stage"], "grpo");
+  ASSERT_EQ(summary["examples"].size(), 2u);
+  EXPECT_THAT(printed_, testing::HasSubstr("reckon chat " + out_ + "/grpo/model"));
+  for (const Json& example : summary["examples"]) {
+    const std::string prompt = example["prompt"];
+    EXPECT_EQ(prompt.back(), '=');
+    EXPECT_THAT(printed_, testing::HasSubstr("\n  " + prompt + "  ("));
+  }
+}
+
 TEST_F(ARunFolder, ReceiptSaysWhatRanHowMuchHowLongAndAtWhatPrice) {
   const Json receipt = ReadJsonFile(out_ + "/receipt.json");
   ExpectKeys(receipt, {"recipe_sha256", "seed", "versions", "machine", "model", "price"});
-  ExpectKeys(receipt["versions"], {"reckon", "compiler"});
+  ExpectKeys(receipt["versions"], {"reckon"});
+  EXPECT_THAT(receipt["versions"]["compiler"].get<std::string>(),
+              testing::MatchesRegex(".*(GCC|Clang) [0-9]+\\.[0-9].*"));
   ExpectKeys(receipt["machine"], {"cpu", "isa", "threads"});
   EXPECT_EQ(receipt["price"], (Json{{"usd_per_hour", 0.08}, {"source", "a test"}}));
   EXPECT_EQ(receipt["final_weight_sha256"],
@@ -110,6 +126,24 @@ TEST_F(ARunFolder, ReceiptSaysWhatRanHowMuchHowLongAndAtWhatPrice) {
   EXPECT_EQ(total["trained_tokens"], trained_tokens);
   EXPECT_GT(total["generated_tokens"], 0);
   EXPECT_DOUBLE_EQ(total["cost_usd"], total["wall_s"].get<double>() / 3600 * 0.08);
+}
+
+// All keys of an object and what it holds.
+void CollectKeys(const Json& json, std::set<std::string>& keys) {
+  for (const auto& item : json.items()) {
+    if (json.is_object()) keys.insert(item.key());
+    if (item.value().is_structured()) CollectKeys(item.value(), keys);
+  }
+}
+
+TEST_F(ARunFolder, EveryKeyOfReceiptAndSummaryIsInTheirDocument) {
+  const std::string document = ReadFile(RECKON_SOURCE_DIR "/docs/receipt.md");
+  std::set<std::string> keys;
+  for (const char* file : {"/receipt.json", "/summary.json"}) {
+    CollectKeys(ReadJsonFile(out_ + file), keys);
+  }
+  EXPECT_GT(keys.size(), 50u);
+  for (const std::string& key : keys) EXPECT_THAT(document, testing::HasSubstr("`" + key + "`"));
 }
 
 TEST_F(ARunFolder, ReportLoadsNothingFromElsewhere) {
