@@ -12,6 +12,7 @@ set -euo pipefail
 seed=1 out=""
 while [ $# -gt 0 ]; do
   case $1 in
+    --seed=* | --out=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
     --seed | --out)
       [ $# -ge 2 ] || { echo "quickstart.sh: $1 needs a value (see --help)" >&2; exit 2; }
       if [ "$1" = --seed ]; then seed=$2; else out=$2; fi
@@ -34,6 +35,7 @@ say "training: the curves will be in $out/report.html"
 cat <<EOF
 
 Talk to it:     $root/build/release/reckon chat $out/grpo/model
+                (type a problem such as those above, say a:4711+0815=)
 Look at it:     $out/report.html
 What it cost:   $out/receipt.json
 EOF

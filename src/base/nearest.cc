@@ -29,7 +29,7 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& k
   size_t best = std::max<size_t>(2, name.size() / 3) + 1;  // farther is no typing mistake
   for (const std::string& candidate : known) {
     const size_t distance = EditDistance(name, candidate);
-    if (distance < best) {
+    if (distance < best && distance < candidate.size()) {
       best = distance;
       nearest = candidate;
     }

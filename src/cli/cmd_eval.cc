@@ -24,7 +24,17 @@ struct EvalCommand {
   bool json = false;
 };
 
+void CheckThereAreTasks(const EvalCommand& command) {
+  if (!command.tasks.empty() || !command.file.empty()) return;
+  Throw(
+      ErrorKind::kInvalidArgument,
+      fmt::format("eval: nothing is asked; give --task NAME (or its JSON, with knobs), or --tasks "
+                  "FILE. The tasks: {}; reckon tasks shows their problems",
+                  fmt::join(TaskNames(), ", ")));
+}
+
 EvalConfig MakeConfig(const EvalCommand& command) {
+  CheckThereAreTasks(command);
   Json json = Json::object();
   if (!command.file.empty()) json = ReadJsonFile(command.file);
   if (!json.is_object()) json = Json({{"tasks", json}});

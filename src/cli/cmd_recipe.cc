@@ -1,4 +1,4 @@
-// reckon recipe run, and the single-stage commands pretrain and sft.
+// reckon recipe run, and how a run is shown at the terminal.
 
 #include <fmt/format.h>
 
@@ -12,65 +12,84 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/run_stages.h"
+#include "cli/stage_table.h"
 #include "recipe/recipe.h"
 
 namespace reckon {
+
 namespace {
 
-std::string Cell(const Json& stage, const char* key, const char* format, double factor = 1) {
-  if (!stage.contains(key) || !stage[key].is_number()) return "-";
-  return fmt::format(fmt::runtime(format), stage[key].get<double>() * factor);
+// What to do with the model now.
+std::string NextStep(const Json& summary, const std::string& out) {
+  const std::string stage = summary.value("final_stage", "");
+  std::string problems;
+  for (const Json& example : summary.value("examples", Json::array())) {
+    problems += fmt::format("{}  {}  ({})", problems.empty() ? "" : "\n",
+                            example.value("prompt", ""), example.value("task", ""));
+  }
+  if (stage.empty() || problems.empty()) return "";
+  return fmt::format("reckon chat {}/{}/model answers problems it has not seen, such as\n{}\n", out,
+                     stage, problems);
 }
 
-void PrintHeader() {
-  std::printf("%-14s %8s %8s %9s %9s %9s\n", "stage", "greedy", "sampled", "tokens", "seconds",
-              "loss");
+void PrintSummary(const Json& summary, const std::string& out) {
+  std::printf("\n%s, seed %s: %s in all\n", summary.value("name", "").c_str(),
+              summary["seed"].dump().c_str(),
+              FormatDuration(summary["wall_s"].get<double>()).c_str());
+  std::printf("%s", StageTableHeader().c_str());
+  for (const Json& stage : summary["stages"]) std::printf("%s", StageTableRows(stage).c_str());
+  std::printf("%s", StageTableLegend().c_str());
+  std::printf(
+      "final_weight_sha256 %s\n%s/report.html has the curves and samples, receipt.json the cost\n",
+      summary.value("final_weight_sha256", "").c_str(), out.c_str());
+  std::printf("%s", NextStep(summary, out).c_str());
 }
 
-void PrintStage(const Json& stage) {
-  std::printf("%-14s %8s %8s %9s %9s %9s\n", stage.value("name", "").c_str(),
-              Cell(stage, "pass1_greedy", "{:.1f}%", 100).c_str(),
-              Cell(stage, "pass1_sampled", "{:.1f}%", 100).c_str(),
-              Cell(stage, "mean_response_tokens", "{:.1f}").c_str(),
-              Cell(stage, "seconds", "{:.1f}").c_str(), Cell(stage, "loss", "{:.4f}").c_str());
-}
-
-}  // namespace
-
-void RunStages(const Recipe& recipe, const std::string& out, int threads, bool json) {
+// Runs to the end and shows progress on the way.
+Json RunToEnd(const Recipe& recipe, const RunStagesOptions& options) {
   Progress progress;
-  RecipeOptions options;
-  options.out = out;
-  options.num_threads = threads;
-  options.on_stage = [&](const StageSpec& stage, size_t index, size_t count) {
+  RecipeOptions run;
+  run.out = options.out;
+  run.num_threads = options.threads;
+  run.keep_checkpoints = options.keep_checkpoints;
+  run.on_stage = [&](const StageSpec& stage, size_t index, size_t count) {
     progress.EndLine();
     std::fprintf(stderr, "stage %zu of %zu: %s (%s)\n", index + 1, count, stage.name.c_str(),
                  stage.kind.c_str());
   };
-  options.on_step = [&](const StageProgress& p) { progress.OnStep(p); };
-  options.on_evaluate = [&](const std::string&, int64_t done, int64_t total) {
+  run.on_step = [&](const StageProgress& p) { progress.OnStep(p); };
+  run.on_evaluate = [&](const std::string&, int64_t done, int64_t total) {
     progress.OnCount("evaluating", done, total);
   };
-  options.on_stage_done = [&](const Json& stage) {
+  run.on_stage_done = [&](const Json& stage) {
     progress.EndLine();
-    if (json) return;
-    PrintHeader();
-    PrintStage(stage);
+    if (options.json) return;
+    std::printf("%s%s", StageTableHeader().c_str(), StageTableRows(stage).c_str());
     std::fflush(stdout);
   };
-  const Json summary = RunRecipe(recipe, options);
-  if (json) {
-    std::printf("%s\n", summary.dump(2).c_str());
-    return;
+  return RunRecipe(recipe, run);
+}
+
+}  // namespace
+
+void RunStages(const Recipe& recipe, const RunStagesOptions& options) {
+  for (const std::string& warning : recipe.warnings) {
+    std::fprintf(stderr, "reckon: warning: %s\n", warning.c_str());
   }
-  std::printf("\n%s, seed %s: %s in all\n", summary.value("name", "").c_str(),
-              summary["seed"].dump().c_str(),
-              FormatDuration(summary["wall_s"].get<double>()).c_str());
-  PrintHeader();
-  for (const Json& stage : summary["stages"]) PrintStage(stage);
-  std::printf(
-      "weights sha256 %s\n%s/report.html has the curves and samples, receipt.json the cost\n",
-      summary["weight_hash"].get<std::string>().c_str(), out.c_str());
+  std::optional<Json> summary = FinishedRun(recipe, options.out);
+  if (summary) {
+    std::fprintf(stderr,
+                 "%s: this run is already finished and is left as it is; remove the folder, or "
+                 "choose another --out or --seed, to run again\n",
+                 options.out.c_str());
+  } else {
+    summary = RunToEnd(recipe, options);
+  }
+  if (options.json) {
+    std::printf("%s\n", summary->dump(2).c_str());
+  } else {
+    PrintSummary(*summary, options.out);
+  }
 }
 
 namespace {
@@ -78,7 +97,7 @@ namespace {
 struct RecipeCommand {
   std::string file, out, data;
   int64_t seed = -1;
-  bool json = false;
+  bool json = false, keep_checkpoints = false;
 };
 
 void Execute(const RecipeCommand& command, int threads) {
@@ -88,7 +107,7 @@ void Execute(const RecipeCommand& command, int threads) {
   const Recipe recipe = ParseRecipe(json, command.file, own, command.data);
   const std::string out =
       command.out.empty() ? fmt::format("runs/{}-seed{}", recipe.name, recipe.seed) : command.out;
-  RunStages(recipe, out, threads, command.json);
+  RunStages(recipe, {out, threads, command.json, command.keep_checkpoints});
 }
 
 }  // namespace
@@ -97,6 +116,10 @@ void RegisterRecipe(CLI::App& app, const GlobalOptions& global, int& exit_code) 
   CLI::App* group =
       app.add_subcommand("recipe", "Recipes: from random weights to a finished model");
   group->require_subcommand(1);
+  group->footer(
+      "Examples:\n"
+      "  reckon recipe run configs/recipes/quickstart.json\n"
+      "  reckon recipe run --help");
   auto command = std::make_shared<RecipeCommand>();
   CLI::App* run = group->add_subcommand("run", "Run a recipe, or go on with one that was stopped");
   run->add_option("file", command->file, "Recipe (JSON)")->required();
@@ -106,6 +129,8 @@ void RegisterRecipe(CLI::App& app, const GlobalOptions& global, int& exit_code) 
   run->add_option("--data", command->data,
                   "Folder that relative paths of texts start from (default: the recipe's)");
   run->add_flag("--json", command->json, "Print summary.json at the end instead of tables");
+  run->add_flag("--keep-checkpoints", command->keep_checkpoints,
+                "Keep <stage>/checkpoint/ of finished stages");
   run->footer(
       "Examples:\n"
       "  reckon recipe run configs/recipes/quickstart.json --seed 3 --out runs/three\n"

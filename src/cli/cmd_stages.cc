@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/commands.h"
+#include "cli/model_folder.h"
 #include "cli/run_stages.h"
 
 namespace reckon {
@@ -24,6 +25,7 @@ void AddStageOptions(CLI::App& sub, StageCommand& command) {
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 53));
   sub.add_flag("--json", command.json, "Print summary.json at the end instead of tables");
+  sub.add_flag("--keep-checkpoints", command.keep_checkpoints, "Even after the end");
 }
 
 void RunSingleStage(const StageCommand& command, const std::string& kind, int threads) {
@@ -31,6 +33,7 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   if (!FileExists(command.model)) {
     Throw(ErrorKind::kNotFound, fmt::format("--model: there is no {}", command.model));
   }
+  if (folder) CheckModelFolder(command.model);
   std::string tokenizer = command.tokenizer;
   if (tokenizer.empty() && folder) tokenizer = command.model + "/tokenizer.json";
   if (tokenizer.empty()) {
@@ -42,6 +45,11 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   Json stage = ReadJsonFile(command.file);
   if (!stage.is_object()) {
     Throw(ErrorKind::kInvalidArgument, command.file + ": expected an object with the stage's keys");
+  }
+  if (stage.contains("kind") && stage["kind"] != kind) {
+    Throw(ErrorKind::kInvalidArgument,
+          fmt::format("{}: kind: this is reckon {}, and the stage is of kind {}", command.file,
+                      kind, stage["kind"].dump()));
   }
   stage["name"] = kind;
   stage["kind"] = kind;
@@ -57,9 +65,8 @@ void RunSingleStage(const StageCommand& command, const std::string& kind, int th
   }
   recipe["stages"] = Json::array({stage});
   const std::string base = std::filesystem::path(command.file).parent_path().string();
-  Recipe parsed = ParseRecipe(recipe, command.file, base);
-  parsed.model_where = config;
-  RunStages(parsed, command.out, threads, command.json);
+  const Recipe parsed = ParseRecipe(recipe, command.file, base, "", {command.file, config});
+  RunStages(parsed, {command.out, threads, command.json, command.keep_checkpoints});
 }
 
 namespace {

@@ -14,6 +14,7 @@ struct GlobalOptions {
 
 void RegisterDoctor(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterInspect(CLI::App& app, const GlobalOptions& global, int& exit_code);
+void RegisterTasks(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterTokenize(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterConvert(CLI::App& app, const GlobalOptions& global, int& exit_code);
 void RegisterQuantize(CLI::App& app, const GlobalOptions& global, int& exit_code);

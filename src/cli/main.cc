@@ -10,10 +10,11 @@
 #include "base/memory.h"
 #include "base/thread_pool.h"
 #include "cli/commands.h"
+#include "cli/usage.h"
 
 namespace {
 
-constexpr int kFailed = 1, kBadUsage = 2, kInterrupted = 130;
+constexpr int kDone = 0, kFailed = 1, kBadUsage = 2, kInterrupted = 130;
 
 int ExitCodeOf(reckon::ErrorKind kind) {
   switch (kind) {
@@ -30,7 +31,7 @@ int Run(int argc, char** argv) {
   CLI::App app("Trains, runs and accounts for R1-class reasoning models on this machine", "reckon");
   app.set_version_flag("--version", "reckon " RECKON_VERSION);
   app.require_subcommand(1);
-  app.failure_message(CLI::FailureMessage::simple);
+  app.failure_message(reckon::UsageMessage);
   reckon::GlobalOptions global;
   global.threads = reckon::DefaultThreadCount();
   app.add_option("--threads", global.threads, "Threads to use (also RECKON_THREADS)")
@@ -41,26 +42,23 @@ int Run(int argc, char** argv) {
       "  reckon recipe run configs/recipes/quickstart.json --out runs/first\n"
       "  reckon chat runs/first/grpo/model\n"
       "  reckon doctor\n"
-      "The environment variable RECKON_ISA (scalar, avx2, avx512, avx512bf16) forces the kernels.");
+      "The environment variable RECKON_ISA (scalar, avx2, avx512, avx512bf16) forces the kernels.\n"
+      "Exit codes: 0 done; 1 failed; 2 a wrong command line, recipe or other input; 130 stopped by "
+      "Ctrl-C or kill.");
   int exit_code = 0;
-  for (auto add :
-       {reckon::RegisterRecipe, reckon::RegisterPretrain, reckon::RegisterSft, reckon::RegisterRl,
-        reckon::RegisterEval, reckon::RegisterPerplexity, reckon::RegisterGenerate,
-        reckon::RegisterChat, reckon::RegisterTokenize, reckon::RegisterRender,
-        reckon::RegisterConvert, reckon::RegisterQuantize, reckon::RegisterImatrix,
-        reckon::RegisterSynth, reckon::RegisterInspect, reckon::RegisterDoctor}) {
+  for (auto add : {reckon::RegisterRecipe, reckon::RegisterPretrain, reckon::RegisterSft,
+                   reckon::RegisterRl, reckon::RegisterEval, reckon::RegisterPerplexity,
+                   reckon::RegisterGenerate, reckon::RegisterChat, reckon::RegisterTokenize,
+                   reckon::RegisterRender, reckon::RegisterConvert, reckon::RegisterQuantize,
+                   reckon::RegisterImatrix, reckon::RegisterSynth, reckon::RegisterTasks,
+                   reckon::RegisterInspect, reckon::RegisterDoctor}) {
     add(app, global, exit_code);
   }
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const std::vector<std::string> unknown = app.remaining();
-    if (error.get_name() == "RequiredError" && !unknown.empty()) {
-      std::fprintf(stderr, "\"%s\" is no command\n", unknown[0].c_str());
-    }
-    const int code = app.exit(error);
-    return code == 0 ? 0 : kBadUsage;
+    return app.exit(error) == 0 ? kDone : kBadUsage;
   }
   return exit_code;
 }

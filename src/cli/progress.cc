@@ -40,10 +40,39 @@ std::string Figures(const StageProgress& progress) {
   return text;
 }
 
-std::string Bar(int64_t done, int64_t total) {
-  const int full = total > 0 ? static_cast<int>(kBarWidth * done / total) : 0;
+std::string Bar(double share) {
+  const int full = static_cast<int>(kBarWidth * std::clamp(share, 0.0, 1.0));
   return "[" + std::string(static_cast<size_t>(full), '=') +
          std::string(static_cast<size_t>(kBarWidth - full), ' ') + "]";
+}
+
+double Share(int64_t done, int64_t total) {
+  return total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
+}
+
+struct StepEstimate {
+  double steps_per_s = 0, share_done = 0, left_s = 0;
+};
+
+// By steps, or by the clock where that ends the stage sooner.
+StepEstimate Estimate(const StageProgress& p) {
+  StepEstimate e;
+  e.steps_per_s = p.seconds > 0 ? static_cast<double>(p.step) / p.seconds : 0;
+  e.share_done = Share(p.step, p.total_steps);
+  e.left_s = e.steps_per_s > 0 ? static_cast<double>(p.total_steps - p.step) / e.steps_per_s : 0;
+  const double clock_left_s = p.time_limit_s - p.seconds;
+  if (p.time_limit_s > 0 && clock_left_s < e.left_s) {
+    e.left_s = clock_left_s;
+    e.share_done = std::max(e.share_done, p.seconds / p.time_limit_s);
+  }
+  return e;
+}
+
+// "120/300", or "120 steps, 0:12/0:26" where the number of steps is the clock's to decide.
+std::string Position(const StageProgress& p) {
+  if (p.time_limit_s <= 0) return fmt::format("{}/{}", p.step, p.total_steps);
+  return fmt::format("{} steps, {}/{}", p.step, FormatDuration(p.seconds),
+                     FormatDuration(p.time_limit_s));
 }
 
 }  // namespace
@@ -80,12 +109,12 @@ void Progress::Show(const std::string& line, bool last) {
 }
 
 void Progress::OnStep(const StageProgress& p) {
-  const double rate = p.seconds > 0 ? static_cast<double>(p.step) / p.seconds : 0;
-  const double left_s = rate > 0 ? static_cast<double>(p.total_steps - p.step) / rate : 0;
-  Show(fmt::format("{:<12}{} {}/{}  {:.1f} steps/s  {:.0f} tokens/s  {} left{}", p.stage,
-                   terminal_ ? " " + Bar(p.step, p.total_steps) : "", p.step, p.total_steps, rate,
-                   p.tokens_per_s, FormatDuration(left_s), Figures(p)),
-       p.step == p.total_steps);
+  const StepEstimate estimate = Estimate(p);
+  Show(fmt::format("{:<12}{} {}  {:.1f} steps/s  {:.0f} tokens/s  {} left{}", p.stage,
+                   terminal_ ? " " + Bar(estimate.share_done) : "", Position(p),
+                   estimate.steps_per_s, p.tokens_per_s, FormatDuration(estimate.left_s),
+                   Figures(p)),
+       estimate.share_done >= 1);
 }
 
 void Progress::OnCount(const std::string& what, int64_t done, int64_t total) {
@@ -98,7 +127,7 @@ void Progress::OnCount(const std::string& what, int64_t done, int64_t total) {
   const double rate = static_cast<double>(done) / elapsed;
   const double left_s = rate > 0 ? static_cast<double>(total - done) / rate : 0;
   Show(fmt::format("{:<12}{} {}/{}  {:.0f}/s  {} left", what,
-                   terminal_ ? " " + Bar(done, total) : "", done, total, rate,
+                   terminal_ ? " " + Bar(Share(done, total)) : "", done, total, rate,
                    FormatDuration(left_s)),
        done == total);
 }

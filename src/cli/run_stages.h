@@ -11,8 +11,15 @@ class App;
 
 namespace reckon {
 
-// Runs, with progress on standard error and tables (or summary.json) on standard output.
-void RunStages(const Recipe& recipe, const std::string& out, int threads, bool json);
+struct RunStagesOptions {
+  std::string out;  // folder to write
+  int threads = 1;
+  bool json = false;              // summary.json on standard output instead of tables
+  bool keep_checkpoints = false;  // of finished stages
+};
+// Runs, with progress on standard error and tables on standard output. A finished run is shown
+// again and left as it is.
+void RunStages(const Recipe& recipe, const RunStagesOptions& options);
 
 struct StageCommand {
   std::string file;       // the stage as JSON, without name and kind
@@ -20,7 +27,7 @@ struct StageCommand {
   std::string tokenizer;  // a tokenizer.json; default: the model folder's
   std::string out;
   int64_t seed = 1;
-  bool json = false;
+  bool json = false, keep_checkpoints = false;
 };
 
 // Adds the options of StageCommand to a subcommand.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "cli/model_folder.h"
 #include "cost/flops.h"
 #include "formats/gguf.h"
 #include "model/weights.h"
@@ -91,6 +92,7 @@ bool Session::IsStop(int32_t id) const {
 
 Session OpenSession(const std::string& path) {
   const bool gguf = path.ends_with(".gguf");
+  if (!gguf) CheckModelFolder(path);
   Session session{OpenForRunning(path, gguf), OpenTokenizer(path, gguf), -1, {}, {}};
   CheckTokenizer(session.tokenizer, session.model->config(), path);
   session.bos_token_id = static_cast<int32_t>(session.model->config().bos_token_id);

@@ -11,7 +11,17 @@ Json WorkJson(const Work& work) {
   return {{"tokens", work.tokens},
           {"attention_pairs", work.attention_pairs},
           {"head_rows", work.head_rows},
-          {"mtp_rows", work.mtp_rows}};
+          {"mtp_rows", work.mtp_rows},
+          {"mtp_pairs", work.mtp_pairs}};
+}
+
+// Both compilers define __VERSION__, GCC without its name.
+std::string Compiler() {
+#ifdef __clang__
+  return __VERSION__;
+#else
+  return "GCC " __VERSION__;
+#endif
 }
 
 double Usd(double seconds, double price_usd_per_hour) {
@@ -89,7 +99,7 @@ Json MakeReceipt(const ReceiptInput& input) {
       {"name", input.name},
       {"recipe_sha256", input.recipe_hash},
       {"seed", input.seed},
-      {"versions", {{"reckon", RECKON_VERSION}, {"compiler", __VERSION__}}},
+      {"versions", {{"reckon", RECKON_VERSION}, {"compiler", Compiler()}}},
       {"machine",
        {{"cpu", input.machine.cpu},
         {"isa", input.machine.isa},

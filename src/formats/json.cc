@@ -238,10 +238,12 @@ const Json& ObjectReader::Get(const std::string& key) {
   return *value;
 }
 
-std::string ObjectReader::PathOf(const std::string& key) const {
-  if (path_.empty()) return key;
-  return path_ + (path_.find(": ") == std::string::npos ? ": " : ".") + key;
+std::string KeyPath(const std::string& path, const std::string& key) {
+  if (path.empty()) return key;
+  return path + (path.find(": ") == std::string::npos ? ": " : ".") + key;
 }
+
+std::string ObjectReader::PathOf(const std::string& key) const { return KeyPath(path_, key); }
 
 std::string ObjectReader::String(const std::string& key, std::optional<std::string> fallback) {
   const Json* value = Find(key);
@@ -332,11 +334,11 @@ void ObjectReader::Finish() {
   for (auto item = json_.begin(); item != json_.end(); ++item) {
     const std::string& key = item.key();
     if (known_.count(key) > 0) continue;
-    const std::string nearest = NearestName(key, {known_.begin(), known_.end()});
+    const std::vector<std::string> known(known_.begin(), known_.end());
+    const std::string nearest = NearestName(key, known);
     const std::string hint = nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest);
-    Throw(ErrorKind::kInvalidArgument,
-          fmt::format("{}: unknown key{} Known keys: {}", PathOf(key), hint.empty() ? "." : hint,
-                      Quoted({known_.begin(), known_.end()})));
+    Throw(ErrorKind::kInvalidArgument, fmt::format("{}: unknown key{} Known keys: {}", PathOf(key),
+                                                   hint.empty() ? "." : hint, Quoted(known)));
   }
 }
 

@@ -22,6 +22,10 @@ Json ReadJsonFile(const std::string& path);
 // Writes aside, fsyncs, renames.
 void WriteJsonFile(const std::string& path, const Json& json);
 
+// "r.json: seed", "r.json: stages[1].seed": a key of the object at `path`, which is a file or a
+// place in one.
+std::string KeyPath(const std::string& path, const std::string& key);
+
 // Reads an object key by key. A key that is absent or null takes the fallback, and is an error
 // where there is none (Find, Get and Has tell null from absent). Errors are kInvalidArgument.
 // Finish() refuses keys that nobody asked for, naming the nearest known.

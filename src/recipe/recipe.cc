@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "model/config_keys.h"
 
 namespace reckon {
 namespace {
@@ -152,45 +153,89 @@ StageSpec ParseStage(const Json& json, const std::string& path, const Context& c
   return stage;
 }
 
-void CheckReferences(const std::vector<StageSpec>& stages, const std::string& where) {
+// `paths` name the stages in messages.
+void CheckReferences(const std::vector<StageSpec>& stages, const std::vector<std::string>& paths) {
   std::set<std::string> earlier;
   for (size_t i = 0; i < stages.size(); ++i) {
     const auto refuse = [&](const char* key, const std::string& name) {
       if (name.empty() || earlier.count(name)) return;
-      Throw(
-          ErrorKind::kInvalidArgument,
-          fmt::format("{}: stages[{}].{}: there is no earlier stage \"{}\"", where, i, key, name));
+      Throw(ErrorKind::kInvalidArgument,
+            fmt::format("{}: there is no earlier stage \"{}\"", KeyPath(paths[i], key), name));
     };
     refuse("from", stages[i].from);
     refuse("time_limit_from", stages[i].time_limit_from);
     if (!earlier.insert(stages[i].name).second) {
-      Throw(ErrorKind::kInvalidArgument,
-            fmt::format("{}: stages[{}].name: \"{}\" is taken by an earlier "
-                        "stage",
-                        where, i, stages[i].name));
+      Throw(ErrorKind::kInvalidArgument, fmt::format("{}: \"{}\" is taken by an earlier stage",
+                                                     KeyPath(paths[i], "name"), stages[i].name));
     }
   }
 }
 
-void ReadModel(ObjectReader& reader, const Paths& paths, Recipe& recipe) {
+// A model written in the recipe has no unknown keys. A config.json may come from elsewhere and
+// carry more than is known: what looks like a slip there is worth a warning.
+void CheckModelKeys(Recipe& recipe, bool from_file) {
+  for (const UnknownKey& unknown : UnknownModelKeys(recipe.model)) {
+    if (from_file && unknown.nearest.empty()) continue;
+    const std::string hint =
+        unknown.nearest.empty() ? "." : fmt::format("; did you mean \"{}\"?", unknown.nearest);
+    const std::string message = KeyPath(recipe.model_where, unknown.key) + ": unknown key" + hint;
+    if (!from_file) {
+      Throw(ErrorKind::kInvalidArgument, message + " docs/recipes.md lists the keys of a model");
+    }
+    recipe.warnings.push_back(message + " It is ignored");
+  }
+}
+
+void ReadModel(ObjectReader& reader, const Paths& paths, const RecipeParts& parts, Recipe& recipe) {
   recipe.model = reader.Get("model");
-  recipe.model_where = reader.PathOf("model");
-  if (recipe.model.is_object()) return;
-  recipe.model_where = paths.Resolve(reader.String("model"), reader.PathOf("model"));
-  recipe.model = ReadJsonFile(recipe.model_where);
+  recipe.model_where = parts.model.empty() ? reader.PathOf("model") : parts.model;
+  bool from_file = !parts.model.empty();
+  if (!recipe.model.is_object()) {
+    recipe.model_where = paths.Resolve(reader.String("model"), reader.PathOf("model"));
+    recipe.model = ReadJsonFile(recipe.model_where);
+    from_file = true;
+  }
+  CheckModelKeys(recipe, from_file);
+}
+
+std::vector<std::shared_ptr<const Task>> ReadTasks(const Json& tasks, const std::string& path) {
+  if (!tasks.is_array()) {
+    Throw(ErrorKind::kInvalidArgument, path + ": expected a list of tasks");
+  }
+  std::vector<std::shared_ptr<const Task>> read;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    read.push_back(MakeTask(tasks[i], fmt::format("{}[{}]", path, i)));
+  }
+  return read;
+}
+
+void ReadStages(ObjectReader& reader, const Paths& paths, const RecipeParts& parts,
+                Recipe& recipe) {
+  const Json& stages = reader.Get("stages");
+  if (!stages.is_array() || stages.empty()) {
+    Throw(ErrorKind::kInvalidArgument,
+          reader.PathOf("stages") + ": expected a list of at least one stage");
+  }
+  std::vector<std::string> names;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    names.push_back(parts.stage.empty() ? fmt::format("{}[{}]", reader.PathOf("stages"), i)
+                                        : parts.stage);
+    recipe.stages.push_back(ParseStage(stages[i], names.back(), {paths, recipe.seed}));
+  }
+  CheckReferences(recipe.stages, names);
 }
 
 }  // namespace
 
 Recipe ParseRecipe(const Json& json, const std::string& where, const std::string& folder,
-                   const std::string& data_folder) {
+                   const std::string& data_folder, const RecipeParts& parts) {
   const Paths paths(folder, data_folder.empty() ? folder : data_folder);
   ObjectReader reader(json, where);
   Recipe recipe;
   recipe.source = json;
   recipe.name = reader.String("name");
   recipe.seed = static_cast<uint64_t>(reader.Int("seed", 0, int64_t{1} << 53, 1));
-  ReadModel(reader, paths, recipe);
+  ReadModel(reader, paths, parts, recipe);
   recipe.init_from = reader.String("init_from", "");
   if (!recipe.init_from.empty()) {
     recipe.init_from = paths.Resolve(recipe.init_from, reader.PathOf("init_from"));
@@ -199,13 +244,8 @@ Recipe ParseRecipe(const Json& json, const std::string& where, const std::string
   recipe.price_usd_per_hour = reader.Number("price_usd_per_hour", 0, 1e6, 0.0);
   recipe.price_source = reader.String("price_source", "no price stated");
   if (const Json* tasks = reader.Find("tasks"); tasks != nullptr) {
-    if (!tasks->is_array()) {
-      Throw(ErrorKind::kInvalidArgument, reader.PathOf("tasks") + ": expected a list of tasks");
-    }
-    for (size_t i = 0; i < tasks->size(); ++i) {
-      recipe.tasks.push_back(
-          MakeTask((*tasks)[i], fmt::format("{}[{}]", reader.PathOf("tasks"), i)));
-    }
+    recipe.tasks = ReadTasks(
+        *tasks, parts.stage.empty() ? reader.PathOf("tasks") : KeyPath(parts.stage, "eval_tasks"));
   }
   if (const Json* eval = reader.Find("eval"); eval != nullptr) {
     ObjectReader eval_reader(*eval, reader.PathOf("eval"));
@@ -215,16 +255,7 @@ Recipe ParseRecipe(const Json& json, const std::string& where, const std::string
     recipe.eval.tasks = recipe.tasks;
   }
   recipe.eval.seed = recipe.seed;
-  const Json& stages = reader.Get("stages");
-  if (!stages.is_array() || stages.empty()) {
-    Throw(ErrorKind::kInvalidArgument,
-          reader.PathOf("stages") + ": expected a list of at least one stage");
-  }
-  for (size_t i = 0; i < stages.size(); ++i) {
-    recipe.stages.push_back(ParseStage(stages[i], fmt::format("{}[{}]", reader.PathOf("stages"), i),
-                                       {paths, recipe.seed}));
-  }
-  CheckReferences(recipe.stages, where);
+  ReadStages(reader, paths, parts, recipe);
   reader.Finish();
   return recipe;
 }

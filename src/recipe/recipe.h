@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,25 +54,39 @@ struct Recipe {
   std::vector<StageSpec> stages;
   double price_usd_per_hour = 0;
   std::string price_source;
-  Json source;  // the file as read
+  Json source;                        // the file as read
+  std::vector<std::string> warnings;  // what it says and is not heeded; for the user
+};
+
+// Files of their own that parts of a recipe come from; messages name them instead of a place in the
+// recipe. Empty: no such file.
+struct RecipeParts {
+  std::string stage;  // of the only stage, which has "eval_tasks" in place of the recipe's tasks
+  std::string model;  // a config.json
 };
 
 // `folder` is what relative paths in the recipe start from; those of texts start from `data_folder`
 // where one is given. Throws with the path of the key.
 Recipe ParseRecipe(const Json& json, const std::string& where, const std::string& folder,
-                   const std::string& data_folder = "");
+                   const std::string& data_folder = "", const RecipeParts& parts = {});
 Recipe ReadRecipe(const std::string& path, const std::string& data_folder = "");
 
 struct RecipeOptions {
   std::string out;  // folder to write; made if it is not there
   int num_threads = 1;
+  bool keep_checkpoints = false;  // of finished stages, which take thrice the model's room
   std::function<void(const StageSpec& stage, size_t index, size_t count)> on_stage;
   std::function<void(const StageProgress&)> on_step;
   std::function<void(const std::string& stage, int64_t done, int64_t total)> on_evaluate;
   std::function<void(const Json& stage_summary)> on_stage_done;
 };
 
-// Returns summary.json. Interrupted: throws Error{kCancelled} with the checkpoint written.
+// summary.json of a run that has ended in this folder; none where there is still something to do.
+// Throws if the folder holds a run of another recipe or seed.
+std::optional<Json> FinishedRun(const Recipe& recipe, const std::string& out);
+
+// Returns summary.json; a finished run is left as it is. Interrupted: throws Error{kCancelled} with
+// the checkpoint written.
 Json RunRecipe(const Recipe& recipe, const RecipeOptions& options);
 
 }  // namespace reckon

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "model/config_keys.h"
 
 namespace reckon {
 namespace {
@@ -213,6 +214,32 @@ TEST(Recipe, ThoseThatComeWithReckonAreRead) {
   const std::string folder = RECKON_SOURCE_DIR "/configs/recipes/";
   EXPECT_EQ(ReadRecipe(folder + "quickstart.json").stages.back().time_limit_from, "grpo");
   EXPECT_EQ(ReadRecipe(folder + "parity.json").stages.size(), 2u);
+}
+
+// The words in backticks of the first column of the table below a heading.
+std::vector<std::string> FirstColumn(const std::string& document, const std::string& heading) {
+  std::vector<std::string> words;
+  size_t at = document.find(heading);
+  const size_t end = document.find("\n## ", at + 1);
+  while ((at = document.find("\n| `", at)) < end) {
+    const size_t line_end = document.find(" |", at + 3);
+    for (size_t tick = document.find('`', at); tick < line_end;) {
+      const size_t close = document.find('`', tick + 1);
+      words.push_back(document.substr(tick + 1, close - tick - 1));
+      tick = document.find('`', close + 1);
+    }
+    at = line_end;
+  }
+  return words;
+}
+
+TEST(Recipe, EveryKeyOfTheModelInItsDocumentIsKnown) {
+  const std::vector<std::string> keys =
+      FirstColumn(ReadFile(RECKON_SOURCE_DIR "/docs/recipes.md"), "\n## `model`");
+  EXPECT_GT(keys.size(), 30u);
+  for (const std::string& key : keys) {
+    EXPECT_TRUE(UnknownModelKeys({{key, 1}}).empty()) << key;
+  }
 }
 
 // The keys that a refusal of an unknown one lists.

@@ -28,7 +28,7 @@ font-weight:600}.grid{stroke:var(--line);stroke-width:.7}.line{fill:none;stroke-
 .dot.s1{fill:var(--series-1)}.dot.s2{fill:var(--series-2)}.dot.s3{fill:var(--series-3)}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{padding:5px 10px;text-align:right;
 border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}
-td.text{text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.4 ui-monospace,monospace}
+td.task{padding-left:28px;color:var(--pale)}td.text{text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.4 ui-monospace,monospace}
 .good{color:var(--good)}.bad{color:var(--bad)}
 )";
 
@@ -100,24 +100,38 @@ std::string Cell(const Json& row, const char* key, const char* format) {
   return fmt::format("<td>{}</td>", fmt::format(fmt::runtime(format), row[key].get<double>()));
 }
 
-std::string Percent(const Json& row, const char* key) {
+// "93.4% (89.6-95.8)": the share and its 95% interval.
+std::string Share(const Json& row, const std::string& key) {
   if (!row.contains(key) || !row[key].is_number()) return "<td>-</td>";
-  return fmt::format("<td>{:.1f}%</td>", 100 * row[key].get<double>());
+  std::string interval;
+  if (const auto found = row.find(key + "_ci95"); found != row.end()) {
+    interval = fmt::format(" <span class='pale'>({:.1f}-{:.1f})</span>",
+                           100 * (*found)[0].get<double>(), 100 * (*found)[1].get<double>());
+  }
+  return fmt::format("<td>{:.1f}%{}</td>", 100 * row[key].get<double>(), interval);
 }
 
+std::string SummaryRow(const std::string& name, const char* name_class, const Json& row) {
+  return fmt::format("<tr><td class='{}'>{}</td>", name_class, EscapeHtml(name)) +
+         Cell(row, "problems", "{:.0f}") + Share(row, "pass1_greedy") +
+         Share(row, "pass1_sampled") + Cell(row, "mean_response_tokens", "{:.1f}") +
+         Cell(row, "seconds", "{:.1f}") + "</tr>";
+}
+
+// A row for each stage, and below it one for each task where there are several.
 std::string SummaryTable(const Json& summary) {
   std::string rows;
-  if (summary.contains("stages")) {
-    for (const Json& stage : summary["stages"]) {
-      rows += fmt::format("<tr><td>{}</td>", EscapeHtml(stage.value("name", "")));
-      rows += Percent(stage, "pass1_greedy") + Percent(stage, "pass1_sampled") +
-              Cell(stage, "mean_response_tokens", "{:.1f}") + Cell(stage, "seconds", "{:.1f}") +
-              "</tr>";
-    }
+  for (const Json& stage : summary.value("stages", Json::array())) {
+    rows += SummaryRow(stage.value("name", ""), "stage", stage);
+    const Json tasks = stage.value("tasks", Json::array());
+    if (tasks.size() < 2) continue;
+    for (const Json& task : tasks) rows += SummaryRow(task.value("task", ""), "task", task);
   }
-  return "<div class='wide'><table><tr><th>stage</th><th>pass@1 greedy</th><th>pass@1 sampled</th>"
-         "<th>response tokens</th><th>seconds</th></tr>" +
-         rows + "</table></div>";
+  return "<div class='wide'><table><tr><th>stage</th><th>problems</th><th>pass@1 greedy</th>"
+         "<th>pass@1 sampled</th><th>response tokens</th><th>seconds</th></tr>" +
+         rows +
+         "</table></div><p class='pale'>Held-out problems; 95% intervals in parentheses: Wilson's "
+         "for greedy answers, a bootstrap over problems for sampled ones.</p>";
 }
 
 std::string ReceiptTable(const Json& receipt) {
@@ -173,29 +187,53 @@ std::string SampleTable(const std::vector<ReportStage>& stages) {
   return out + "</table></div>";
 }
 
+// "quickstart, seed 1"
+std::string RunName(const Json& summary) {
+  return fmt::format("{}, seed {}", EscapeHtml(summary.value("name", "a run")),
+                     summary.value("seed", int64_t{0}));
+}
+
+// "pretrain, cold_start, grpo": what the numbers below are of.
+std::string StageNames(const Json& summary) {
+  std::string names;
+  for (const Json& stage : summary.value("stages", Json::array())) {
+    names += (names.empty() ? "" : ", ") + EscapeHtml(stage.value("name", ""));
+  }
+  return names;
+}
+
 std::string Heading(const ReportInput& input) {
   const Json& receipt = input.receipt;
-  std::string out =
-      fmt::format("<h1>{}</h1>", EscapeHtml(input.summary.value("name", "reckon run")));
+  std::string out = fmt::format("<h1>{}</h1><p>A run of <code>reckon recipe</code>: {}.</p>",
+                                RunName(input.summary), StageNames(input.summary));
   const Json model = receipt.value("model", Json::object());
   const Json machine = receipt.value("machine", Json::object());
   const Json total = receipt.value("total", Json::object());
   out += fmt::format(
-      "<p class='pale'>{} parameters, {} active a token; seed {}; {} threads of {} ({}); "
+      "<p class='pale'>{} parameters, {} active a token; {} threads of {} ({}); "
       "{:.0f} s in all, {:.3g} model FLOPs, ${:.4f} at ${:g} per hour ({}).</p>",
       model.value("parameters_total", int64_t{0}), model.value("parameters_active", int64_t{0}),
-      input.summary.value("seed", int64_t{0}), machine.value("threads", int64_t{0}),
-      EscapeHtml(machine.value("cpu", "")), EscapeHtml(machine.value("isa", "")),
-      input.summary.value("wall_s", 0.0), total.value("model_flops", 0.0),
-      total.value("cost_usd", 0.0),
+      machine.value("threads", int64_t{0}), EscapeHtml(machine.value("cpu", "")),
+      EscapeHtml(machine.value("isa", "")), input.summary.value("wall_s", 0.0),
+      total.value("model_flops", 0.0), total.value("cost_usd", 0.0),
       receipt.value("price", Json::object()).value("usd_per_hour", 0.0),
       EscapeHtml(receipt.value("price", Json::object()).value("source", "")));
-  out += fmt::format("<p class='pale'>weights sha256 {}</p>",
-                     EscapeHtml(input.summary.value("weight_hash", "")));
+  out += fmt::format("<p class='pale'>final_weight_sha256 {}</p>",
+                     EscapeHtml(input.summary.value("final_weight_sha256", "")));
   return out;
 }
 
 }  // namespace
+
+std::vector<ReportSample> SamplesOf(const Json& eval) {
+  std::vector<ReportSample> samples;
+  if (!eval.is_object()) return samples;
+  for (const Json& t : eval.value("transcripts", Json::array())) {
+    samples.push_back({t.value("task", ""), t.value("prompt", ""), t.value("response", ""),
+                       t.value("correct", false)});
+  }
+  return samples;
+}
 
 std::string RenderReport(const ReportInput& input) {
   std::string body = Heading(input) + SummaryTable(input.summary);
@@ -210,8 +248,8 @@ std::string RenderReport(const ReportInput& input) {
   body += ReceiptTable(input.receipt);
   return "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
          "content='width=device-width,initial-scale=1'><title>" +
-         EscapeHtml(input.summary.value("name", "reckon run")) + "</title><style>" + kStyle +
-         "</style></head><body>" + body + "</body></html>\n";
+         RunName(input.summary) + " - reckon</title><style>" + kStyle + "</style></head><body>" +
+         body + "</body></html>\n";
 }
 
 }  // namespace reckon

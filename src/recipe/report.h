@@ -26,6 +26,9 @@ struct ReportInput {
   std::vector<ReportStage> stages;
 };
 
+// The transcripts of an evaluation as JSON (eval/evaluate.h); none of null.
+std::vector<ReportSample> SamplesOf(const Json& eval);
+
 std::string RenderReport(const ReportInput& input);
 
 }  // namespace reckon

@@ -1,5 +1,6 @@
 #include "recipe/report.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -50,6 +51,38 @@ TEST(Report, ShowsStagesCurvesSamplesAndEscapesText) {
   EXPECT_EQ(html.find("<think>"), std::string::npos);
   EXPECT_EQ(html.find("http"), std::string::npos) << "the report loads nothing from elsewhere";
   std::filesystem::remove(path);
+}
+
+TEST(Report, IsEntitledByNameSeedAndStages) {
+  ReportInput input;
+  input.summary = {{"name", "a<b"}, {"seed", 7}, {"stages", {{{"name", "sft"}}, {{"name", "rl"}}}}};
+  input.receipt = Json::object();
+  const std::string html = RenderReport(input);
+  EXPECT_THAT(html, testing::HasSubstr("<title>a&lt;b, seed 7 - reckon</title>"));
+  EXPECT_THAT(html, testing::HasSubstr("<h1>a&lt;b, seed 7</h1>"));
+  EXPECT_THAT(html, testing::HasSubstr(": sft, rl."));
+}
+
+TEST(Report, ShowsEachTaskWithTheNumberOfProblemsAndIntervals) {
+  const auto score = [](const char* task, double greedy, double low, double high) {
+    return Json{{"task", task},
+                {"problems", 128},
+                {"pass1_greedy", greedy},
+                {"pass1_greedy_ci95", {low, high}}};
+  };
+  ReportInput input;
+  Json stage = score("all", 0.75, 0.69, 0.8);
+  stage["name"] = "rl";
+  stage["problems"] = 256;
+  stage["tasks"] = {score("addition", 0.5, 0.41, 0.59), score("sort", 1.0, 0.97, 1.0)};
+  input.summary = {{"name", "mini"}, {"stages", {stage}}};
+  input.receipt = Json::object();
+  const std::string html = RenderReport(input);
+  EXPECT_THAT(html, testing::HasSubstr("<td class='stage'>rl</td><td>256</td>"
+                                       "<td>75.0% <span class='pale'>(69.0-80.0)</span></td>"));
+  EXPECT_THAT(html, testing::HasSubstr("<td class='task'>addition</td><td>128</td>"
+                                       "<td>50.0% <span class='pale'>(41.0-59.0)</span></td>"));
+  EXPECT_THAT(html, testing::HasSubstr("<td class='task'>sort</td>"));
 }
 
 }  // namespace

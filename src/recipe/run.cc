@@ -12,75 +12,14 @@
 #include "model/weights.h"
 #include "recipe/recipe.h"
 #include "recipe/report.h"
+#include "recipe/run_folder.h"
+#include "recipe/stage_record.h"
 #include "text/tokenizer_train.h"
 
 namespace reckon {
 namespace {
 
 const std::vector<std::string> kSpecialTokens = {"<bos>", "<eos>", "<think>", "</think>"};
-
-// What a finished stage leaves in stage.json.
-struct StageRecord {
-  std::string name, kind;
-  int64_t steps = 0;
-  double seconds = 0, evaluation_seconds = 0;
-  std::string precision, data_hash, weight_hash;
-  Work trained, sampled, evaluated;
-  int64_t generated_tokens = 0;
-  Json figures = Json::object();  // losses and the like
-  Json eval;                      // null without tasks
-
-  Json ToJson() const {
-    return {{"name", name},
-            {"kind", kind},
-            {"steps", steps},
-            {"seconds", seconds},
-            {"evaluation_seconds", evaluation_seconds},
-            {"precision", precision},
-            {"data_sha256", data_hash},
-            {"weight_sha256", weight_hash},
-            {"trained", reckon::ToJson(trained)},
-            {"sampled", reckon::ToJson(sampled)},
-            {"evaluated", reckon::ToJson(evaluated)},
-            {"generated_tokens", generated_tokens},
-            {"figures", figures},
-            {"eval", eval}};
-  }
-  static StageRecord FromFile(const std::string& path) {
-    const Json json = ReadJsonFile(path);
-    ObjectReader reader(json, path);
-    StageRecord r;
-    r.name = reader.String("name");
-    r.kind = reader.String("kind");
-    r.steps = reader.Int("steps", 0, int64_t{1} << 60);
-    r.seconds = reader.Number("seconds", 0, 1e12);
-    r.evaluation_seconds = reader.Number("evaluation_seconds", 0, 1e12);
-    r.precision = reader.String("precision");
-    r.data_hash = reader.String("data_sha256");
-    r.weight_hash = reader.String("weight_sha256");
-    r.trained = ParseWork(reader.Get("trained"));
-    r.sampled = ParseWork(reader.Get("sampled"));
-    r.evaluated = ParseWork(reader.Get("evaluated"));
-    r.generated_tokens = reader.Int("generated_tokens", 0, int64_t{1} << 60);
-    r.figures = reader.Get("figures");
-    r.eval = reader.Get("eval");
-    return r;
-  }
-  Json Summary() const {
-    Json json = {{"name", name}, {"kind", kind}};
-    for (const char* key : {"pass1_greedy", "pass1_sampled", "mean_response_tokens"}) {
-      json[key] = eval.is_object() && eval.contains(key) ? eval[key] : Json();
-    }
-    for (const char* key : {"k", "pass_at_k", "maj_at_k", "well_formed_share", "long_share"}) {
-      if (eval.is_object() && eval.contains(key)) json[key] = eval[key];
-    }
-    for (const auto& item : figures.items()) json[item.key()] = item.value();
-    json["steps"] = steps;
-    json["seconds"] = seconds;
-    json["evaluation_seconds"] = evaluation_seconds;
-    return json;
-  }
-};
 
 std::string Alphabet(const Recipe& recipe) {
   std::set<char> characters;
@@ -116,16 +55,18 @@ Json MakeTokenizer(const Recipe& recipe) {
 class RecipeRun {
  public:
   RecipeRun(const Recipe& recipe, const RecipeOptions& options)
-      : recipe_(recipe), options_(options), runtime_(options.num_threads) {}
+      : recipe_(recipe),
+        options_(options),
+        folder_(options.out, recipe),
+        runtime_(options.num_threads) {}
 
   Json Run() {
     const double begin_s = MonotonicSeconds();
-    CheckFolder();
     LoadTokenizer();
     const ModelConfig config = MakeConfig();
     CheckLengths(config);
     initial_hash_ = Load(config, "")->second;
-    ClaimFolder();
+    folder_.Claim(tokenizer_json_);
     for (size_t i = 0; i < recipe_.stages.size(); ++i) {
       if (options_.on_stage) options_.on_stage(recipe_.stages[i], i, recipe_.stages.size());
       records_.push_back(RunStage(config, i));
@@ -139,36 +80,12 @@ class RecipeRun {
  private:
   using LoadedModel = std::pair<std::unique_ptr<Model>, std::string>;  // and its weight hash
 
-  std::string ClaimPath() const { return options_.out + "/recipe.json"; }
-  std::string TokenizerPath() const { return options_.out + "/tokenizer.json"; }
-
-  // One output folder, one recipe and seed.
-  void CheckFolder() {
-    claim_ = {{"seed", recipe_.seed}, {"recipe", recipe_.source}};
-    recipe_hash_ = Sha256Hex(claim_.dump());
-    if (FileExists(ClaimPath()) && ReadJsonFile(ClaimPath()) != claim_) {
-      Throw(ErrorKind::kInvalidArgument,
-            fmt::format(
-                "{}: holds a run of another recipe or seed; choose another --out, or remove it",
-                options_.out));
-    }
-  }
-
-  // After all checks, so that a recipe that is put right afterwards finds no claim of the wrong
-  // one.
-  void ClaimFolder() const {
-    MakeFolders(options_.out);
-    RemoveTemporaries(options_.out);
-    if (!FileExists(TokenizerPath())) WriteJsonFile(TokenizerPath(), tokenizer_json_);
-    if (!FileExists(ClaimPath())) WriteJsonFile(ClaimPath(), claim_);
-  }
-
   void LoadTokenizer() {
-    const bool made = FileExists(TokenizerPath());
-    tokenizer_json_ = made ? ReadJsonFile(TokenizerPath()) : MakeTokenizer(recipe_);
+    const bool made = FileExists(folder_.TokenizerPath());
+    tokenizer_json_ = made ? ReadJsonFile(folder_.TokenizerPath()) : MakeTokenizer(recipe_);
     const std::string& file = recipe_.tokenizer.path;
     tokenizer_ = std::make_unique<Tokenizer>(
-        Tokenizer::FromJson(tokenizer_json_, made           ? TokenizerPath()
+        Tokenizer::FromJson(tokenizer_json_, made           ? folder_.TokenizerPath()
                                              : file.empty() ? recipe_.name + ": tokenizer"
                                                             : file));
   }
@@ -201,7 +118,7 @@ class RecipeRun {
   std::unique_ptr<LoadedModel> Load(const ModelConfig& config, const std::string& stage) const {
     std::unique_ptr<Model> model;
     if (!stage.empty()) {
-      model = LoadModel(StageFolder(stage) + "/model");
+      model = LoadModel(folder_.StagePath(stage) + "/model");
     } else if (!recipe_.init_from.empty()) {
       model = LoadModel(recipe_.init_from);
       CheckSameModel(config, model->config());
@@ -254,8 +171,6 @@ class RecipeRun {
     }
   }
 
-  std::string StageFolder(const std::string& name) const { return options_.out + "/" + name; }
-
   const StageRecord& Record(const std::string& name) const {
     for (const StageRecord& record : records_) {
       if (record.name == name) return record;
@@ -265,7 +180,7 @@ class RecipeRun {
 
   StageRecord RunStage(const ModelConfig& config, size_t index) {
     const StageSpec& spec = recipe_.stages[index];
-    const std::string folder = StageFolder(spec.name), done = folder + "/stage.json";
+    const std::string folder = folder_.StagePath(spec.name), done = folder + "/stage.json";
     if (FileExists(done)) return StageRecord::FromFile(done);
     MakeFolders(folder);
     RemoveTemporaries(folder);
@@ -362,7 +277,7 @@ class RecipeRun {
   // A folder that transformers opens.
   void Export(Model& model, const std::string& folder) const {
     SaveModel(model, folder);
-    WriteFileAtomically(folder + "/tokenizer.json", ReadFile(options_.out + "/tokenizer.json"));
+    WriteFileAtomically(folder + "/tokenizer.json", ReadFile(folder_.TokenizerPath()));
     const ModelConfig& c = model.config();
     Json tokenizer = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                       {"model_max_length", c.max_position_embeddings},
@@ -380,24 +295,24 @@ class RecipeRun {
     WriteJsonFile(folder + "/generation_config.json", generation);
   }
 
-  // The last stage whose length the clock did not decide.
-  std::string FinalHash() const {
-    std::string hash = initial_hash_;
+  // The last stage whose length the clock did not decide; the first never is.
+  const StageRecord& FinalStage() const {
+    size_t last = 0;
     for (size_t i = 0; i < records_.size(); ++i) {
-      if (recipe_.stages[i].time_limit_from.empty()) hash = records_[i].weight_hash;
+      if (recipe_.stages[i].time_limit_from.empty()) last = i;
     }
-    return hash;
+    return records_[last];
   }
 
   Json Finish(const ModelConfig& config, double wall_s) const {
     Json summary = {{"name", recipe_.name}, {"stages", Json::array()}};
     ReceiptInput receipt;
     receipt.name = recipe_.name;
-    receipt.recipe_hash = recipe_hash_;
+    receipt.recipe_hash = folder_.RecipeHash();
     receipt.seed = recipe_.seed;
     receipt.model = config;
     receipt.initial_weight_hash = initial_hash_;
-    receipt.final_weight_hash = FinalHash();
+    receipt.final_weight_hash = FinalStage().weight_hash;
     receipt.machine = {CpuModelName(), runtime_.get().kernels->isa, options_.num_threads};
     receipt.price_usd_per_hour = recipe_.price_usd_per_hour;
     receipt.price_source = recipe_.price_source;
@@ -408,42 +323,38 @@ class RecipeRun {
       receipt.stages.push_back({r.name, r.kind, r.steps, r.trained, r.sampled, r.evaluated,
                                 r.generated_tokens, r.seconds, r.evaluation_seconds, r.precision,
                                 r.data_hash, r.weight_hash});
-      report.stages.push_back({r.name, r.kind, StageFolder(r.name) + "/metrics.jsonl", Samples(r)});
+      report.stages.push_back(
+          {r.name, r.kind, folder_.StagePath(r.name) + "/metrics.jsonl", SamplesOf(r.eval)});
     }
     summary["wall_s"] = wall_s;
     summary["seed"] = recipe_.seed;
-    summary["weight_hash"] = receipt.final_weight_hash;
+    summary["final_stage"] = FinalStage().name;
+    summary["examples"] = FinalStage().Examples();
+    summary["final_weight_sha256"] = receipt.final_weight_hash;
     report.summary = summary;
     report.receipt = MakeReceipt(receipt);
     WriteJsonFile(options_.out + "/receipt.json", report.receipt);
     WriteFileAtomically(options_.out + "/report.html", RenderReport(report));
-    WriteJsonFile(options_.out + "/summary.json", summary);
+    if (!options_.keep_checkpoints) folder_.RemoveCheckpoints();
+    WriteJsonFile(options_.out + "/summary.json", summary);  // last: the run is finished
     return summary;
-  }
-
-  static std::vector<ReportSample> Samples(const StageRecord& record) {
-    std::vector<ReportSample> samples;
-    if (!record.eval.is_object() || !record.eval.contains("transcripts")) return samples;
-    for (const Json& t : record.eval["transcripts"]) {
-      samples.push_back({t.value("task", ""), t.value("prompt", ""), t.value("response", ""),
-                         t.value("correct", false)});
-    }
-    return samples;
   }
 
   const Recipe& recipe_;
   const RecipeOptions& options_;
+  RunFolder folder_;
   RuntimeOwner runtime_;
   std::unique_ptr<Tokenizer> tokenizer_;
-  Json claim_, tokenizer_json_;
-  std::string recipe_hash_, initial_hash_;
+  Json tokenizer_json_;
+  std::string initial_hash_;
   std::vector<StageRecord> records_;
 };
 
 }  // namespace
 
 Json RunRecipe(const Recipe& recipe, const RecipeOptions& options) {
-  return RecipeRun(recipe, options).Run();
+  const std::optional<Json> finished = FinishedRun(recipe, options.out);
+  return finished ? *finished : RecipeRun(recipe, options).Run();
 }
 
 }  // namespace reckon

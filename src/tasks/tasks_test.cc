@@ -100,6 +100,16 @@ TEST_P(EveryTask, AProblemIsAFunctionOfTheRandomNumbers) {
 
 INSTANTIATE_TEST_SUITE_P(All, EveryTask, testing::ValuesIn(kTasks));
 
+// A model of several tasks tells them apart by the first character.
+TEST(Tasks, EachBeginsItsProblemsWithALetterOfItsOwn) {
+  std::set<char> letters;
+  for (const std::string& name : TaskNames()) {
+    Rng rng(8, {1});
+    const auto task = Make(R"({"name":")" + name + R"("})");
+    EXPECT_TRUE(letters.insert(task->Generate(rng, Split::kTrain).prompt[0]).second) << name;
+  }
+}
+
 TEST(Tasks, AboutATenthIsHeldOut) {
   const auto task = Make(R"({"name":"digit_sum","digits":16})");
   Rng rng(5, {1});

@@ -117,8 +117,8 @@ void BpeModel::CharactersToSymbols(std::string_view piece, std::vector<int32_t>&
     }
     if (options_.unk_id < 0) {
       Throw(ErrorKind::kInvalidArgument,
-            fmt::format("the tokenizer has no token for U+{:04X} and none for the unknown",
-                        code_point));
+            fmt::format("the tokenizer has no token for U+{:04X} and none for the unknown{}",
+                        code_point, KnownCharacters(vocabulary_)));
     }
     if (unknown_waits && !options_.fuse_unk) symbols.push_back(options_.unk_id);
     unknown_waits = true;

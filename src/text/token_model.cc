@@ -22,8 +22,8 @@ class WordLevelModel : public TokenModel {
   void Encode(std::string_view piece, std::vector<int32_t>& ids) const override {
     const int32_t id = IdOf(vocabulary_, piece);
     if (id < 0 && unk_id_ < 0) {
-      Throw(ErrorKind::kInvalidArgument,
-            fmt::format("the tokenizer has no token for \"{}\" and none for the unknown", piece));
+      Throw(ErrorKind::kInvalidArgument, fmt::format("the tokenizer has no token for \"{}\"{}",
+                                                     piece, KnownCharacters(vocabulary_)));
     }
     ids.push_back(id < 0 ? unk_id_ : id);
   }

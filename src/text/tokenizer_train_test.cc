@@ -141,6 +141,17 @@ TEST(MakeCharTokenizer, NumbersSpecialTokensThenCharacters) {
   EXPECT_EQ(tokenizer.vocab_size(), 8);
 }
 
+TEST(MakeCharTokenizer, SaysWhichCharactersThereAreWhenItRefusesOne) {
+  const Tokenizer tokenizer = Tokenizer::FromJson(MakeCharTokenizer("+10é", {"<think>"}), "t");
+  try {
+    tokenizer.Encode("1h");
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "the tokenizer has no token for \"h\"; it knows the characters \"+01é\"");
+  }
+}
+
 TEST(MakeCharTokenizer, RefusesOtherCharactersUnlessThereIsAnUnknownToken) {
   EXPECT_THROW(Tokenizer::FromJson(MakeCharTokenizer("ab", {}), "t").Encode("abc"), Error);
   EXPECT_THROW(Tokenizer::FromJson(MakeCharTokenizer("ab", {}), "t").Encode("a\xFF"), Error);

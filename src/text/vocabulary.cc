@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <set>
 #include <unordered_set>
+
+#include "text/utf8.h"
 
 namespace reckon {
 
@@ -36,6 +39,20 @@ void CheckLargestId(int32_t largest_id, size_t num_tokens, const std::string& wh
     Throw(ErrorKind::kCorrupt, fmt::format("{}: the largest id is {}, far above the {} tokens",
                                            where, largest_id, num_tokens));
   }
+}
+
+std::string KnownCharacters(const Vocabulary& vocabulary) {
+  constexpr size_t kMost = 128;
+  if (vocabulary.size() > kMost) return "";
+  std::set<std::string> characters;
+  for (const auto& [token, id] : vocabulary) {
+    if (token.empty()) continue;
+    const Utf8Step step = FirstUtf8(token);
+    const bool one = step.state == Utf8State::kCharacter && step.length == token.size();
+    if (one) characters.insert(token);
+  }
+  if (characters.empty()) return "";
+  return fmt::format("; it knows the characters \"{}\"", fmt::join(characters, ""));
 }
 
 int ByteOfToken(std::string_view token) {

@@ -32,6 +32,10 @@ Vocabulary ReadVocabulary(const Json& json, const std::string& where);
 // tables, throws kCorrupt where the largest id is far above the number of tokens.
 void CheckLargestId(int32_t largest_id, size_t num_tokens, const std::string& where);
 
+// For a message of a small vocabulary that lacks a character: which ones there are, in order. Empty
+// for one of more than 128 tokens, which nobody would read.
+std::string KnownCharacters(const Vocabulary& vocabulary);
+
 // The byte that a token like "<0x0A>" stands for, or -1.
 int ByteOfToken(std::string_view token);
 std::string TokenOfByte(uint8_t byte);

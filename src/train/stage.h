@@ -26,8 +26,9 @@ using Metrics = std::vector<std::pair<std::string, double>>;  // name, value; un
 
 struct StageProgress {
   std::string stage;
-  int64_t step = 0, total_steps = 0;  // total: an estimate where a time limit ends the stage
+  int64_t step = 0, total_steps = 0;
   double seconds = 0, tokens_per_s = 0;
+  double time_limit_s = 0;  // ends the stage if the steps do not; 0: none
   const Metrics* metrics = nullptr;
 };
 

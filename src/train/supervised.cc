@@ -120,14 +120,6 @@ class SupervisedRun {
 
  private:
   bool OutOfTime() const { return config_.time_limit_s > 0 && Seconds() >= config_.time_limit_s; }
-  // The steps that the stage will have done, where the clock ends it by the rate so far.
-  int64_t ExpectedSteps() const {
-    if (config_.time_limit_s <= 0 || result_.seconds <= 0) return config_.steps;
-    const double by_clock =
-        static_cast<double>(result_.steps) * std::max(1.0, config_.time_limit_s / result_.seconds);
-    return by_clock < static_cast<double>(config_.steps) ? static_cast<int64_t>(std::ceil(by_clock))
-                                                         : config_.steps;
-  }
   double Seconds() const { return seconds_before_ + MonotonicSeconds() - started_s_; }
 
   void Resume() {
@@ -282,7 +274,8 @@ class SupervisedRun {
     StageProgress progress;
     progress.stage = context_.name;
     progress.step = result_.steps;
-    progress.total_steps = ExpectedSteps();
+    progress.total_steps = config_.steps;
+    progress.time_limit_s = config_.time_limit_s;
     progress.seconds = result_.seconds;
     progress.tokens_per_s = static_cast<double>(totals.rows) / step_s;
     progress.metrics = &metrics;

@@ -56,6 +56,15 @@ const std::vector<BadRecipe> kBadRecipes = {
     {"UnknownKeyOfData",
      [](Json& r) { r["stages"][0]["data"]["seqlen"] = 8; },
      {"stages[0].data.seqlen", "\"seq_len\""}},
+    {"UnknownKeyOfTheModel",
+     [](Json& r) { r["model"]["num_nextn_predict_layer"] = 1; },
+     {"recipe.json: model.num_nextn_predict_layer: unknown key",
+      "did you mean \"num_nextn_predict_layers\"?"}},
+    {"UnknownKeyOfTheModelsRope",
+     [](Json& r) {
+       r["model"]["rope_scaling"] = {{"type", "yarn"}, {"factor", 2}, {"beta_fst", 16}};
+     },
+     {"recipe.json: model.rope_scaling.beta_fst", "did you mean \"beta_fast\"?"}},
     {"MissingKey", [](Json& r) { r.erase("name"); }, {"recipe.json: name", "missing"}},
     {"TextForANumber",
      [](Json& r) { r["stages"][2]["steps"] = "many"; },
@@ -147,9 +156,25 @@ TEST_P(ACommandIsRefused, NamingWhatIsWrong) {
 }
 
 const std::vector<BadCommand> kBadCommands = {
-    {"NoCommand", {}, {"subcommand", "--help"}},
-    {"UnknownCommand", {"dcotor"}, {"dcotor"}},
-    {"UnknownFlag", {"doctor", "--jsno"}, {"--jsno"}},
+    {"NoCommand", {}, {"subcommand", "recipe, ", "--help"}},
+    {"UnknownCommand",
+     {"dcotor"},
+     {"reckon: there is no command \"dcotor\"; did you mean doctor?"}},
+    {"UnknownFlag",
+     {"doctor", "--jsno"},
+     {"reckon doctor: unknown option --jsno; did you mean --json?"}},
+    {"UnknownFlagWithAValue",
+     {"recipe", "run", "r.json", "--seeed=3"},
+     {"reckon recipe run: unknown option --seeed; did you mean --seed?"}},
+    {"UnknownFlagOfReckonItself",
+     {"recipe", "run", "r.json", "--thread", "2"},
+     {"unknown option --thread; did you mean --threads?"}},
+    {"ArgumentsTooMany",
+     {"recipe", "run", "r.json", "one", "two"},
+     {"reckon recipe run: not expected: \"one\" \"two\""}},
+    {"RecipeWithoutACommand", {"recipe"}, {"reckon recipe: a subcommand is missing: run"}},
+    {"RecipeWithoutRun", {"recipe", "r.json"}, {"for a file: reckon recipe run r.json"}},
+    {"RecipeWithAMisspeltCommand", {"recipe", "rnu", "r.json"}, {"did you mean run?"}},
     {"NoFile", {"recipe", "run"}, {"file"}},
     {"NoThreads", {"--threads", "0", "doctor"}, {"--threads"}},
     {"NegativeSeed", {"recipe", "run", "r.json", "--seed", "-1"}, {"--seed"}},
@@ -159,7 +184,8 @@ const std::vector<BadCommand> kBadCommands = {
      {"--max-new-tokens"}},
     {"WrongPrecision", {"generate", "m", "--prompt", "1", "--precision", "f8"}, {"f8", "bf16"}},
     {"UnknownTask", {"eval", "nowhere", "--task", "partiy"}, {"partiy", "\"parity\""}},
-    {"NoTask", {"eval", "nowhere"}, {"tasks"}},
+    {"NoTask", {"eval", "nowhere"}, {"give --task NAME", "parity, digit_sum", "reckon tasks"}},
+    {"UnknownTaskToShow", {"tasks", "partiy"}, {"tasks: name", "\"parity\""}},
     {"NegativeProblems", {"eval", "m", "--task", "parity", "--problems", "-3"}, {"problems", "-3"}},
 };
 
@@ -212,6 +238,25 @@ TEST(Recipe, ASyntaxErrorIsNamedByLineAndColumn) {
                 {"r.json: line 3, column"}, folder / "out");
   ExpectRefused(RunReckon({"recipe", "run", folder / "no.json", "--out", folder / "out"}),
                 {"no.json", "No such file"}, folder / "out");
+}
+
+TEST(Recipe, AModelFileWithWhatLooksLikeASlipIsWarnedOf) {
+  const TemporaryFolder folder;
+  Json recipe = TinyRecipe(), model = recipe["model"];
+  recipe["stages"].erase(2);
+  recipe["stages"].erase(1);
+  recipe["stages"][0]["steps"] = 1;
+  recipe["model"] = "model.json";
+  model["initialiser_range"] = 0.5;
+  model["what_somebody_else_adds"] = true;
+  WriteJsonFile(folder / "model.json", model);
+  const ProcessResult result =
+      RunReckon({"recipe", "run", WriteTinyRecipe(folder.path(), recipe), "--out", folder / "out"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("warning: " + (folder / "model.json") +
+                                    ": initialiser_range: unknown key; did you mean "
+                                    "\"initializer_range\"? It is ignored"));
+  EXPECT_THAT(result.err, testing::Not(HasSubstr("what_somebody_else_adds")));
 }
 
 TEST(OutFolder, OfAnotherRecipeIsLeftAlone) {
@@ -271,6 +316,34 @@ TEST_F(AModelFolder, ThatIsWholeIsOpened) {
   const ProcessResult result =
       RunReckon({"sft", folder_ / "stage.json", "--model", model_, "--out", folder_ / "out"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+TEST_F(AModelFolder, OfWhichARunOrAStageIsGivenIsNamed) {
+  const std::string inside = folder_ / "run/tuned/model";
+  WriteTinyModel(inside);
+  for (const std::string& outside : {folder_ / "run", folder_ / "run/tuned"}) {
+    model_ = outside;
+    ExpectBothRefuse({outside + ": is no model", inside});
+    EXPECT_THAT(RunReckon({"chat", outside}, {{}, "p:0=\n", 0}).err, HasSubstr(inside));
+  }
+}
+
+// The stage's file is named, not a place in the recipe that is made of it.
+TEST_F(AModelFolder, AStageFileThatIsWrongIsNamed) {
+  const auto refuse = [&](const std::string& text, const std::vector<std::string>& parts) {
+    WriteFileAtomically(folder_ / "stage.json", text);
+    const ProcessResult result =
+        RunReckon({"sft", folder_ / "stage.json", "--model", model_, "--out", folder_ / "out"});
+    ExpectRefused(result, parts, folder_ / "out");
+    EXPECT_THAT(result.err, testing::Not(HasSubstr("stages[0]")));
+  };
+  refuse(R"({"step": 2})", {"stage.json: steps: missing"});
+  refuse(R"({"steps": 2, "from": "x", "data": {"type": "tasks", "tasks": [{"task":
+            {"name": "parity"}}]}})",
+         {"stage.json: from: there is no earlier stage"});
+  refuse(R"({"steps": 2, "data": {"type": "tasks", "task": []}})", {"stage.json: data.tasks"});
+  refuse(R"({"steps": 2, "eval_tasks": [{"name": "partiy"}]})", {"stage.json: eval_tasks[0].name"});
+  refuse(R"({"steps": 2, "kind": "rl"})", {"stage.json: kind", "\"rl\""});
 }
 
 TEST_F(AModelFolder, ThatIsNotThereIsNamed) {
@@ -407,7 +480,8 @@ TEST_F(AModelFolder, GgufFilesThatAreNoneAreNamed) {
 TEST_F(AModelFolder, APromptItsTokenizerCannotReadIsNamed) {
   const ProcessResult result = RunReckon({"generate", model_, "--prompt", "p:X="});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("X"));
+  EXPECT_THAT(result.err,
+              HasSubstr("no token for \"X\"; it knows the characters \"0123456789:=p\""));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "formats/json.h"
 #include "model/gguf_case.h"
 #include "model/weights.h"
+#include "tasks/task.h"
 #include "tests/support/process.h"
 #include "tests/support/tiny_recipe.h"
 
@@ -39,9 +40,10 @@ TEST_P(Help, ShowsAnExampleOfTheCommandItself) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Commands, Help,
-                         testing::Values("", "recipe run", "pretrain", "sft", "rl", "eval",
-                                         "perplexity", "generate", "chat", "tokenize", "render",
-                                         "inspect", "doctor"),
+                         testing::Values("", "recipe", "recipe run", "pretrain", "sft", "rl",
+                                         "eval", "perplexity", "generate", "chat", "tokenize",
+                                         "tasks", "render", "convert", "quantize", "imatrix",
+                                         "synth", "inspect", "doctor"),
                          [](const auto& test) {
                            std::string name = *test.param == '\0' ? "reckon" : test.param;
                            std::replace(name.begin(), name.end(), ' ', '_');
@@ -175,6 +177,60 @@ TEST_F(OfAModel, EvalIsTheSameOnAnyThreads) {
     return json;
   };
   EXPECT_EQ(eval("1"), eval("2"));
+}
+
+TEST(Tasks, AreListedWithAProblemEach) {
+  const ProcessResult result = RunReckon({"tasks"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const std::string& name : TaskNames()) {
+    EXPECT_THAT(result.out, testing::ContainsRegex("(^|\n)" + name + " +[a-z0-9]+:[^\n]*="));
+  }
+}
+
+TEST(Tasks, PrintProblemsThatTheirOwnGraderCallsRight) {
+  const std::string task = R"({"name": "addition", "digits": 3})";
+  const Json problems = Output(RunReckon({"tasks", task, "--problems", "4", "--json"}));
+  ASSERT_EQ(problems.size(), 4u);
+  for (const Json& json : problems) {
+    const Problem problem{json["task"], json["prompt"], json["reasoning"], json["answer"]};
+    EXPECT_EQ(problem.prompt.size(), std::string("a:123+456=").size());
+    EXPECT_TRUE(MakeTask(Json::parse(task), "task")->Grade(problem, problem.answer));
+    EXPECT_EQ(SplitOf(problem), Split::kTrain);
+  }
+  EXPECT_EQ(Output(RunReckon({"tasks", task, "--problems", "4", "--json"})), problems);
+  EXPECT_NE(Output(RunReckon({"tasks", task, "--problems", "4", "--seed", "1", "--json"})),
+            problems);
+}
+
+TEST(Progress, OfAStageThatTheClockEndsIsByTheClock) {
+  const TemporaryFolder folder;
+  Json recipe = TinyRecipe();
+  recipe["stages"].erase(2);
+  recipe["stages"].erase(0);
+  recipe["stages"][0]["steps"] = 3;
+  recipe["stages"][0]["evaluate"] = false;
+  recipe["stages"][0]["time_limit_s"] = 3600;
+  const std::string path = WriteTinyRecipe(folder.path(), recipe);
+  const ProcessResult result = RunReckon({"recipe", "run", path, "--out", folder / "out"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, testing::ContainsRegex("tuned +1 steps, 0:00/1:00:00"));
+}
+
+// The examples are tried on a tiny model, a step each.
+TEST(Stages, ThatComeWithReckonAreTakenAsTheyAre) {
+  const TemporaryFolder folder;
+  WriteTinyModel(folder / "model");
+  for (const char* command : {"sft", "rl"}) {
+    const std::string name = command;
+    Json stage = ReadJsonFile(RECKON_SOURCE_DIR "/configs/stages/" + name + ".json");
+    stage["steps"] = 1;
+    stage.erase("warmup_steps");
+    stage.erase("eval_tasks");
+    WriteJsonFile(folder / (name + ".json"), stage);
+    const ProcessResult result = RunReckon(
+        {command, folder / (name + ".json"), "--model", folder / "model", "--out", folder / name});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+  }
 }
 
 // Of the stage commands: pre-trains on a text from a config, then fine-tunes and goes on by GRPO.

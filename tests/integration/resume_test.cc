@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <thread>
 
 #include "base/clock.h"
@@ -109,12 +110,45 @@ TEST_F(Resume, SigintDuringTheEvaluationKeepsNoHalfOfIt) {
   ExpectSameRun(long_out, out);
 }
 
-TEST_F(Resume, ADoneRunIsNotDoneAgain) {
-  const auto written = std::filesystem::last_write_time(undisturbed_ + "/grpo/stage.json");
-  const Json summary = ReadJsonFile(undisturbed_ + "/summary.json");
-  Finish(recipe_, undisturbed_);
-  EXPECT_EQ(std::filesystem::last_write_time(undisturbed_ + "/grpo/stage.json"), written);
-  EXPECT_EQ(ReadJsonFile(undisturbed_ + "/summary.json")["stages"], summary["stages"]);
+// Every file of a folder and when it was written.
+std::map<std::string, std::filesystem::file_time_type> WriteTimes(const std::string& folder) {
+  std::map<std::string, std::filesystem::file_time_type> times;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    times[entry.path().string()] = entry.last_write_time();
+  }
+  return times;
+}
+
+TEST_F(Resume, AFinishedRunIsSaidToBeAndLeftAsItIs) {
+  const auto times = WriteTimes(undisturbed_);
+  const ProcessResult again = RunReckon(RunArguments(recipe_, undisturbed_));
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_THAT(again.err, HasSubstr(undisturbed_ + ": this run is already finished"));
+  EXPECT_THAT(again.out, HasSubstr("grpo"));
+  EXPECT_EQ(WriteTimes(undisturbed_), times);
+}
+
+TEST_F(Resume, AFinishedRunKeepsCheckpointsOnlyIfAsked) {
+  const std::string kept = folder_ / "kept";
+  std::vector<std::string> arguments = RunArguments(recipe_, kept);
+  arguments.push_back("--keep-checkpoints");
+  ASSERT_EQ(RunReckon(arguments).exit_code, 0);
+  for (const std::string& stage : StageNames(undisturbed_)) {
+    EXPECT_TRUE(FileExists(kept + "/" + stage + "/checkpoint/state.json")) << stage;
+    EXPECT_FALSE(FileExists(undisturbed_ + "/" + stage + "/checkpoint")) << stage;
+  }
+  ExpectSameRun(undisturbed_, kept);
+}
+
+TEST_F(Resume, OneProcessAtATimeWorksInAFolder) {
+  const std::string out = folder_ / "shared";
+  Process first(RunArguments(recipe_, out));
+  AwaitFile(out + "/base", first);
+  const ProcessResult second = RunReckon(RunArguments(recipe_, out));
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_THAT(second.err, HasSubstr(out + ": another reckon is at work in this folder"));
+  ASSERT_EQ(first.Wait().exit_code, 0);
+  ExpectSameRun(undisturbed_, out);
 }
 
 TEST_F(Resume, ADamagedCheckpointIsNamedAndNotUsed) {

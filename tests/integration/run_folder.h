@@ -60,7 +60,7 @@ inline Json WithoutTimes(Json json) {
 
 inline void ExpectSameRun(const std::string& a, const std::string& b) {
   Json x = ReadJsonFile(a + "/summary.json"), y = ReadJsonFile(b + "/summary.json");
-  EXPECT_EQ(x["weight_hash"], y["weight_hash"]);
+  EXPECT_EQ(x["final_weight_sha256"], y["final_weight_sha256"]);
   ASSERT_EQ(StageNames(a), StageNames(b));
   ASSERT_FALSE(StageNames(a).empty());
   for (size_t i = 0; i < x["stages"].size(); ++i) {

@@ -2,6 +2,8 @@
 
 #include "tests/integration/run_folder.h"
 
+#include <set>
+
 #include "model/weights.h"
 
 namespace reckon {
@@ -9,8 +11,16 @@ namespace {
 
 class ARunFolder : public testing::Test {
  protected:
-  void SetUp() override { Finish(WriteTinyRecipe(folder_.path()), out_); }
+  void SetUp() override {
+    Json recipe = TinyRecipe();
+    recipe["tasks"].push_back({{"name", "digit_sum"}, {"digits", 4}});
+    const ProcessResult result =
+        RunReckon(RunArguments(WriteTinyRecipe(folder_.path(), recipe), out_));
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    printed_ = result.out;
+  }
   TemporaryFolder folder_;
+  std::string printed_;
   std::string out_ = folder_ / "out";
 };
 
@@ -39,16 +49,65 @@ TEST_F(ARunFolder, SummaryHasEveryStageAndTheHashOfTheLastWeights) {
   }
   EXPECT_GT(summary["wall_s"], 0);
   EXPECT_EQ(summary["seed"], 5);
-  EXPECT_EQ(summary["weight_hash"], WeightHash(*LoadModel(out_ + "/grpo/model")));
+  EXPECT_EQ(summary["final_weight_sha256"], WeightHash(*LoadModel(out_ + "/grpo/model")));
+}
+
+void ExpectShareWithInterval(const Json& row, const std::string& key) {
+  ASSERT_TRUE(row.contains(key) && row.contains(key + "_ci95")) << key << " of " << row.dump();
+  const double share = row[key], low = row[key + "_ci95"][0], high = row[key + "_ci95"][1];
+  EXPECT_TRUE(0 <= low && low <= share && share <= high && high <= 1) << row.dump();
+}
+
+TEST_F(ARunFolder, SummaryHasTheSharesOfEachTaskWithTheirIntervals) {
+  const Json summary = ReadJsonFile(out_ + "/summary.json");
+  EXPECT_FALSE(summary["stages"][0].contains("tasks")) << "base is told not to be evaluated";
+  const Json& stage = summary["stages"][2];
+  ASSERT_EQ(stage["tasks"].size(), 2u);
+  EXPECT_EQ(stage["problems"], 32);
+  EXPECT_EQ(stage["tasks"][0]["task"], "parity");
+  EXPECT_EQ(stage["tasks"][1]["task"], "digit_sum");
+  EXPECT_EQ(stage["tasks"][1]["problems"], 16);
+  for (const Json& row : {stage, stage["tasks"][0], stage["tasks"][1]}) {
+    ExpectShareWithInterval(row, "pass1_greedy");
+    ExpectShareWithInterval(row, "pass1_sampled");
+    EXPECT_GT(row["mean_response_tokens"], 0);
+  }
+  const double mean = (stage["tasks"][0]["pass1_greedy"].get<double>() +
+                       stage["tasks"][1]["pass1_greedy"].get<double>()) /
+                      2;
+  EXPECT_DOUBLE_EQ(stage["pass1_greedy"], mean);
+}
+
+TEST_F(ARunFolder, TheTableThatIsPrintedHasALineForEachTask) {
+  for (const char* line : {"\ngrpo +32 +[0-9.]+% \\([0-9.]+-[0-9.]+\\)",
+                           "\n  parity +16 +[0-9.]+% \\([0-9.]+-[0-9.]+\\)",
+                           "\n  digit_sum +16 +[0-9.]+% \\([0-9.]+-[0-9.]+\\)"}) {
+    EXPECT_THAT(printed_, testing::ContainsRegex(line));
+  }
+}
+
+TEST_F(ARunFolder, AProblemOfEachTaskIsShownToTypeIntoChat) {
+  const Json summary = ReadJsonFile(out_ + "/summary.json");
+  EXPECT_EQ(summary["final_stage"], "grpo");
+  ASSERT_EQ(summary["examples"].size(), 2u);
+  EXPECT_THAT(printed_, testing::HasSubstr("reckon chat " + out_ + "/grpo/model"));
+  for (const Json& example : summary["examples"]) {
+    const std::string prompt = example["prompt"];
+    EXPECT_EQ(prompt.back(), '=');
+    EXPECT_THAT(printed_, testing::HasSubstr("\n  " + prompt + "  ("));
+  }
 }
 
 TEST_F(ARunFolder, ReceiptSaysWhatRanHowMuchHowLongAndAtWhatPrice) {
   const Json receipt = ReadJsonFile(out_ + "/receipt.json");
   ExpectKeys(receipt, {"recipe_sha256", "seed", "versions", "machine", "model", "price"});
-  ExpectKeys(receipt["versions"], {"reckon", "compiler"});
+  ExpectKeys(receipt["versions"], {"reckon"});
+  EXPECT_THAT(receipt["versions"]["compiler"].get<std::string>(),
+              testing::MatchesRegex(".*(GCC|Clang) [0-9]+\\.[0-9].*"));
   ExpectKeys(receipt["machine"], {"cpu", "isa", "threads"});
   EXPECT_EQ(receipt["price"], (Json{{"usd_per_hour", 0.08}, {"source", "a test"}}));
-  EXPECT_EQ(receipt["final_weight_sha256"], ReadJsonFile(out_ + "/summary.json")["weight_hash"]);
+  EXPECT_EQ(receipt["final_weight_sha256"],
+            ReadJsonFile(out_ + "/summary.json")["final_weight_sha256"]);
   EXPECT_TRUE(IsSha256(receipt["initial_weight_sha256"]));
   double flops = 0;
   int64_t trained_tokens = 0;
@@ -67,6 +126,24 @@ TEST_F(ARunFolder, ReceiptSaysWhatRanHowMuchHowLongAndAtWhatPrice) {
   EXPECT_EQ(total["trained_tokens"], trained_tokens);
   EXPECT_GT(total["generated_tokens"], 0);
   EXPECT_DOUBLE_EQ(total["cost_usd"], total["wall_s"].get<double>() / 3600 * 0.08);
+}
+
+// All keys of an object and what it holds.
+void CollectKeys(const Json& json, std::set<std::string>& keys) {
+  for (const auto& item : json.items()) {
+    if (json.is_object()) keys.insert(item.key());
+    if (item.value().is_structured()) CollectKeys(item.value(), keys);
+  }
+}
+
+TEST_F(ARunFolder, EveryKeyOfReceiptAndSummaryIsInTheirDocument) {
+  const std::string document = ReadFile(RECKON_SOURCE_DIR "/docs/receipt.md");
+  std::set<std::string> keys;
+  for (const char* file : {"/receipt.json", "/summary.json"}) {
+    CollectKeys(ReadJsonFile(out_ + file), keys);
+  }
+  EXPECT_GT(keys.size(), 50u);
+  for (const std::string& key : keys) EXPECT_THAT(document, testing::HasSubstr("`" + key + "`"));
 }
 
 TEST_F(ARunFolder, ReportLoadsNothingFromElsewhere) {
