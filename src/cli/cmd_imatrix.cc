@@ -7,7 +7,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -35,11 +38,9 @@ std::vector<std::vector<int32_t>> CutWindows(const std::vector<int32_t>& ids, in
   std::vector<std::vector<int32_t>> windows;
   for (size_t begin = 0; begin < ids.size(); begin += piece) {
     if (command.windows > 0 && windows.size() == static_cast<size_t>(command.windows)) break;
-    std::vector<int32_t> window;
-    if (bos >= 0) window.push_back(bos);
-    const size_t end = std::min(ids.size(), begin + piece);
-    window.insert(window.end(), ids.begin() + static_cast<int64_t>(begin),
-                  ids.begin() + static_cast<int64_t>(end));
+    const std::span<const int32_t> text(ids.data() + begin, std::min(piece, ids.size() - begin));
+    std::vector<int32_t> window(text.begin(), text.end());
+    if (bos >= 0) window.insert(window.begin(), bos);
     windows.push_back(std::move(window));
   }
   return windows;
