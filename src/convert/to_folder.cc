@@ -88,7 +88,8 @@ class FolderFiller {
   void Fill(const Planned& tensor, const WriteBytes& write) const {
     const Shape& shape = source_.shapes.at(tensor.source);
     const int64_t columns = shape.empty() ? 1 : shape.back();
-    const int64_t rows = columns == 0 ? 0 : NumElements(shape) / columns;
+    if (columns == 0) return;
+    const int64_t rows = NumElements(shape) / columns;
     const bool fp8 = tensor.scales || tensor.spec.dtype == DType::kF8E4M3;
     const int64_t chunk = fp8 ? kQuantBlock : std::max<int64_t>(1, kChunkElements / columns);
     for (int64_t begin = 0; begin < rows; begin += chunk) {

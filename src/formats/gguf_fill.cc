@@ -80,6 +80,7 @@ class Filler {
 
   // Source `s` is rows [s * source_rows, (s + 1) * source_rows) of the file's tensor.
   void Source(size_t s, const RowMap& map) {
+    if (columns_ == 0) return;
     const bool keys = tensor_.part == GgufPlanned::Part::kKeysOfKvB;
     const int64_t chunk =
         keys ? kv_b_.kv_lora_rank : std::max<int64_t>(1, kChunkElements / columns_);
