@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
         fmt::format("type \"{}\" cannot be written to {}; choose {}", type, to, choices));
 }
 
-std::optional<StorageFormat> GgufType(const std::string& type, const std::string& to) {
+std::optional<StorageFormat> GgufFormatOf(const std::string& type, const std::string& to) {
   if (type.empty()) return {};
   const std::optional<StorageFormat> format = FormatNamed(type);
   if (!format || !InfoOf(*format).can_quantize) {
@@ -103,7 +103,7 @@ std::string TemplateOfFolder(const std::string& folder) {
 bool FolderToGguf(const std::string& from, const std::string& to, const ConvertOptions& options) {
   const OpenedWeights opened = OpenWeights(from);
   WriteOptions write = WriteOptionsOf(options);
-  write.format = GgufType(options.type, to);
+  write.format = GgufFormatOf(options.type, to);
   GgufMetadata metadata = MetadataFromConfig(opened.config_json, NameOf(from));
   const auto vocabulary = VocabularyOfFolder(from, opened.config.vocab_size);
   if (vocabulary) AddVocabulary(*vocabulary, TemplateOfFolder(from), &metadata);
@@ -150,7 +150,7 @@ bool Convert(const std::string& from, const std::string& to, const ConvertOption
   if (!IsGgufPath(from)) return FolderToGguf(from, to, options);
   const GgufModel source(from);
   WriteOptions write = WriteOptionsOf(options);
-  write.format = GgufType(options.type, to);
+  write.format = GgufFormatOf(options.type, to);
   RequantizeGguf(source, to, write);
   return source.metadata().HasKey("tokenizer.ggml.tokens");
 }
@@ -162,7 +162,7 @@ void Synthesize(const std::string& config_path, const std::string& to, uint64_t 
   const RowSource rows = RandomRows(config, config_path, seed);
   WriteOptions write = WriteOptionsOf(options);
   if (IsGgufPath(to)) {
-    write.format = GgufType(options.type, to);
+    write.format = GgufFormatOf(options.type, to);
     WriteCheckpointAsGguf(rows, to, MetadataFromConfig(config, NameOf(to)), write);
     return;
   }
