@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <type_traits>
 #include <utility>
@@ -65,8 +66,9 @@ std::vector<int32_t> StopIdsOfGguf(const std::string& path) {
   std::vector<int32_t> ids;
   for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                           "tokenizer.ggml.eom_token_id"}) {
-    if (gguf.metadata().HasKey(key)) {
-      ids.push_back(static_cast<int32_t>(gguf.metadata().Int(key)));
+    const int64_t id = gguf.metadata().Int(key, -1);  // converters write -1 or 2^32 - 1 for none
+    if (id >= 0 && id <= std::numeric_limits<int32_t>::max()) {
+      ids.push_back(static_cast<int32_t>(id));
     }
   }
   return ids;

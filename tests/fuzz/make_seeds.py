@@ -152,7 +152,15 @@ def make_configs(folder):
     for name, config in {"llama": LLAMA, "llama3": LLAMA3, "qwen2": QWEN2, "v3": DEEPSEEK,
                          "v2": DEEPSEEK_V2, "huge": HUGE, "alien": {"model_type": "mamba"},
                          "parameters": dict(LLAMA, rope_parameters={
-                             "rope_type": "default", "rope_theta": 1e6})}.items():
+                             "rope_type": "default", "rope_theta": 1e6}),
+                         "generation": {"do_sample": True, "temperature": 0.6, "top_p": 0.95,
+                                        "top_k": 20, "eos_token_id": [1, 2],
+                                        "max_new_tokens": 100},
+                         "tokenizer": {
+                             "bos_token": {"content": "<s>"}, "eos_token": "</s>",
+                             "chat_template": [{"name": "default", "template": "{{ bos_token }}"},
+                                               {"name": "tool_use", "template": "{{ tools }}"}]},
+                         }.items():
         write(folder, "config", name, dump(config))
 
 
@@ -325,6 +333,9 @@ def make_gguf(folder):
                         {**llama_gguf_tensors(), **f32_tensors({"rope_freqs.weight": [1]})}))
     seed("deepseek", gguf({**deepseek_keys(), **piece_keys("llama")}, deepseek_gguf_tensors()))
     seed("bpe", gguf(bpe_keys(), {}))
+    seed("template", gguf({**bpe_keys(), "tokenizer.chat_template": (
+        STRING, "{{ eos_token }}{% for m in messages %}{{ m.role }}: {{ m.content | tojson }}"
+                "{% endfor %}")}, {}))
     seed("llama_pieces", gguf(piece_keys("llama"), {}, version=2))
     seed("t5_pieces", gguf(piece_keys("t5"), {}))
     seed("values", gguf({
