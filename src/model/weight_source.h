@@ -17,7 +17,7 @@ class WeightSource {
   virtual const std::string& where() const = 0;  // for messages
   virtual bool Has(const std::string& name) const = 0;
   virtual const std::string& PathOf(const std::string& name) const = 0;  // of the file that has it
-  virtual Shape ShapeOf(const std::string& name) const = 0;  // throws as Get does
+  virtual Shape ShapeOf(const std::string& name) const = 0;              // throws as Get does
   // [shape[0], shape[1]], or [1, shape[0]] of a vector. The bytes are this source's. Throws naming
   // the tensor that is missing, or of another shape, or of a type that is no weight's.
   virtual StoredMatrix Get(const std::string& name, const Shape& shape) const = 0;

@@ -1,5 +1,6 @@
-// A config.json of any family, a generation_config.json or a tokenizer_config.json. What is accepted is written and read again, has a size, and where
-// it can be converted becomes GGUF metadata.
+// A config.json of any family, a generation_config.json or a tokenizer_config.json. What is
+// accepted is written and read again, has a size, and where it can be converted becomes GGUF
+// metadata.
 #include "cost/flops.h"
 #include "formats/gguf_config.h"
 #include "formats/json.h"

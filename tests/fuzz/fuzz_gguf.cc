@@ -39,7 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string path = folder.Write("x.gguf", reckon::InputText(data, size));
   reckon::MustAnswer(size, [&] { const reckon::GgufModel model(path); });
   reckon::MustAnswer(size, [&] { ReadVocabulary(path); });
-  reckon::MustAnswer(size, [&] { ReadTemplate(path); }, kRenderingBytes + 200 * size);
+  reckon::MustAnswer(
+      size, [&] { ReadTemplate(path); }, kRenderingBytes + 200 * size);
   reckon::MustAnswer(size, [&] { ReadWeights(path); });
   reckon::MustAnswer(size, [&] { reckon::OpenModel(path); });
   return 0;
