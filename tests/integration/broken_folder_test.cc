@@ -86,7 +86,9 @@ class BrokenFolder : public testing::Test {
         message = error.what();
       }
       EXPECT_LE(meter.peak(), AllowedAllocation(file_bytes));
-      if (open != LoadModel) EXPECT_EQ(message, failure) << "both say the same";
+      if (open != LoadModel) {
+        EXPECT_EQ(message, failure) << "both say the same";
+      }
       failure = message;
     }
     return failure;
