@@ -55,6 +55,11 @@ void RefuseExisting(const std::string& to) {
   Throw(ErrorKind::kInvalidArgument, to + ": exists already; remove it or name another");
 }
 
+void RequireFolder(const std::string& from) {
+  if (fs::is_directory(from)) return;
+  Throw(ErrorKind::kNotFound, from + ": is neither a folder nor a file that ends in .gguf");
+}
+
 std::string NameOf(const std::string& path) {
   const fs::path plain = fs::path(path).lexically_normal();
   return (plain.has_filename() ? plain : plain.parent_path()).stem().string();
@@ -146,6 +151,7 @@ bool IsGgufPath(const std::string& path) { return path.ends_with(".gguf"); }
 
 bool Convert(const std::string& from, const std::string& to, const ConvertOptions& options) {
   RefuseExisting(to);
+  if (!IsGgufPath(from)) RequireFolder(from);
   if (!IsGgufPath(to)) return ToFolder(from, to, options);
   if (!IsGgufPath(from)) return FolderToGguf(from, to, options);
   const GgufModel source(from);
