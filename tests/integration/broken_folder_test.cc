@@ -199,7 +199,7 @@ TEST_F(BrokenFolder, IsNotBelievedAboutItsSize) {
     const std::string path = folder_ + "/config.json";
     const std::string saved = ReadFile(path);
     ChangeConfig([&](Json& config) { config[key] = value; });
-    const std::string failure = Failure();
+    std::string failure = Failure();
     WriteFileAtomically(path, saved);
     return failure;
   };
