@@ -173,6 +173,11 @@ void ThreadPool::ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task)
   state_->Run(num_tasks, task);
 }
 
+void ParallelFor(ThreadPool* pool, int64_t num_tasks, FunctionRef<void(int64_t)> task) {
+  if (pool != nullptr) return pool->ParallelFor(num_tasks, task);
+  for (int64_t i = 0; i < num_tasks; ++i) task(i);
+}
+
 int DefaultThreadCount() {
   if (const char* text = std::getenv("RECKON_THREADS")) {
     char* end = nullptr;

@@ -29,6 +29,9 @@ class ThreadPool {
   std::unique_ptr<State> state_;
 };
 
+// On the threads of `pool`, or one task after the other where it is null.
+void ParallelFor(ThreadPool* pool, int64_t num_tasks, FunctionRef<void(int64_t)> task);
+
 // Threads to use when the user names none: RECKON_THREADS if set, else the CPUs this process may
 // use.
 int DefaultThreadCount();

@@ -18,8 +18,6 @@
 namespace reckon {
 namespace {
 
-constexpr double kQuietSeconds = 2;
-
 struct ConvertCommand {
   std::string from, to, type, imatrix;
   double max_shard_gb = 5;

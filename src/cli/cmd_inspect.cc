@@ -17,6 +17,7 @@
 #include "cost/model_bytes.h"
 #include "formats/gguf_config.h"
 #include "formats/json.h"
+#include "text/chat_template.h"
 
 namespace reckon {
 namespace {
@@ -35,11 +36,6 @@ struct Inspected {
   std::optional<CheckpointSummary> checkpoint;
   Json tokenizer, chat_template;  // where they are; null: nowhere
 };
-
-bool HasTemplate(const Json& config) {
-  return config.is_object() && config.contains("chat_template") &&
-         !config["chat_template"].is_null();
-}
 
 Inspected InspectGguf(const std::string& path) {
   const GgufModel model(path);
@@ -68,10 +64,10 @@ Inspected InspectFolder(const std::string& folder) {
   for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
     if (has(name)) inspected.tokenizer = name;
   }
-  for (const char* name : {"tokenizer_config.json", "chat_template.json"}) {
-    if (has(name) && HasTemplate(ReadJsonFile(folder + "/" + name))) inspected.chat_template = name;
+  const FolderTemplate chat = FindTemplateOfFolder(folder);
+  if (!chat.source.is_null()) {
+    inspected.chat_template = std::filesystem::path(chat.path).filename().string();
   }
-  if (has("chat_template.jinja")) inspected.chat_template = "chat_template.jinja";
   return inspected;
 }
 

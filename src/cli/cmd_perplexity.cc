@@ -8,23 +8,17 @@
 #include <memory>
 
 #include "base/clock.h"
-#include "base/files.h"
-#include "cli/bos.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/session.h"
+#include "cli/text_windows.h"
 #include "eval/perplexity.h"
 #include "formats/json.h"
 
 namespace reckon {
 namespace {
 
-constexpr int64_t kDefaultContext = 512;
-constexpr double kQuietSeconds = 2;
-
-struct PerplexityCommand {
-  std::string model, file;
-  int64_t context = 0, windows = 0;  // 0: the default; all
+struct PerplexityCommand : TextCommand {
   Precision precision = Precision::kF32;
   bool json = false;
 };
@@ -59,29 +53,20 @@ void Print(const PerplexityOptions& options, const PerplexityResult& result, dou
 }
 
 void Execute(const PerplexityCommand& command, int threads) {
-  const std::string text = ReadFile(command.file);
-  Session session = OpenSession(command.model);
-  const ModelConfig& config = session.model->config();
-  const std::optional<int32_t> bos =
-      FindBos(session.tokenizer, command.model, static_cast<int32_t>(config.bos_token_id));
-  PerplexityOptions options;
-  options.context = command.context != 0
-                        ? command.context
-                        : std::min(config.max_position_embeddings, kDefaultContext);
-  options.max_windows = command.windows;
-  options.bos_token_id = bos.value_or(-1);
+  const OpenedText text = OpenText(command);
+  PerplexityOptions options{text.windows};
   Progress progress(kQuietSeconds);
   options.on_progress = [&](int64_t done, int64_t total) {
     progress.OnCount("perplexity", done, total);
   };
   const RuntimeOwner runtime(threads, command.precision);
-  const std::vector<int32_t> ids = session.tokenizer.Encode(text);
   const double begin_s = MonotonicSeconds();
-  const PerplexityResult result = MeasurePerplexity(runtime.get(), *session.model, ids, options);
+  const PerplexityResult result =
+      MeasurePerplexity(runtime.get(), *text.session.model, text.ids, options);
   const double seconds = MonotonicSeconds() - begin_s;
   progress.EndLine();
   if (command.json) {
-    std::printf("%s\n", ToJson(command, options, ids.size(), result, seconds).dump(2).c_str());
+    std::printf("%s\n", ToJson(command, options, text.ids.size(), result, seconds).dump(2).c_str());
   } else {
     Print(options, result, seconds);
   }
@@ -92,13 +77,7 @@ void Execute(const PerplexityCommand& command, int threads) {
 void RegisterPerplexity(CLI::App& app, const GlobalOptions& global, int& exit_code) {
   auto command = std::make_shared<PerplexityCommand>();
   CLI::App* sub = app.add_subcommand("perplexity", "Measure how well a model predicts a text");
-  sub->add_option("--model", command->model, "Hugging Face folder or GGUF file")->required();
-  sub->add_option("--file", command->file, "The text")->required();
-  sub->add_option("--context", command->context,
-                  "Tokens of a window, bos included; the model's, but at most 512, where left out")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  sub->add_option("--windows", command->windows, "The first so many only; all where left out")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  AddTextOptions(*sub, *command);
   AddPrecisionOption(*sub, command->precision);
   sub->add_flag("--json", command->json, "For programs");
   sub->footer(

@@ -2,24 +2,19 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
-#include <map>
-#include <string>
 #include <string_view>
+
+#include "cli/choice_option.h"
 
 namespace reckon {
 
 void AddColourOption(CLI::App& command, ColourChoice& choice) {
-  const std::map<std::string, ColourChoice> names = {{"auto", ColourChoice::kAuto},
-                                                     {"always", ColourChoice::kAlways},
-                                                     {"never", ColourChoice::kNever}};
-  CLI::CheckedTransformer transformer(names);
-  transformer.description("{auto,always,never}");
-  command.add_option("--color", choice, "Dim what is not the answer; NO_COLOR turns auto off")
-      ->transform(transformer)
-      ->type_name("")
-      ->default_str("auto");
+  AddChoiceOption<ColourChoice>(command, "--color", choice,
+                                {{"auto", ColourChoice::kAuto},
+                                 {"always", ColourChoice::kAlways},
+                                 {"never", ColourChoice::kNever}},
+                                "Dim what is not the answer; NO_COLOR turns auto off");
 }
 
 bool UseColours(ColourChoice choice) {

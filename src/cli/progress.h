@@ -8,6 +8,8 @@
 
 namespace reckon {
 
+inline constexpr double kQuietSeconds = 2;  // work that takes less needs no bar
+
 class Progress {
  public:
   // Shows nothing of work that takes less than `quiet_s` seconds.

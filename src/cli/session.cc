@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
-#include <map>
 #include <type_traits>
 #include <utility>
 
 #include "base/files.h"
+#include "cli/bos.h"
+#include "cli/choice_option.h"
 #include "cli/model_folder.h"
 #include "cost/flops.h"
 #include "formats/gguf.h"
@@ -97,7 +98,9 @@ Session OpenSession(const std::string& path) {
   if (!gguf) CheckModelFolder(path);
   Session session{OpenForRunning(path, gguf), OpenTokenizer(path, gguf), -1, {}, {}};
   CheckTokenizer(session.tokenizer, session.model->config(), path);
-  session.bos_token_id = static_cast<int32_t>(session.model->config().bos_token_id);
+  session.bos_token_id =
+      FindBos(session.tokenizer, path, static_cast<int32_t>(session.model->config().bos_token_id))
+          .value_or(-1);
   if (!gguf) session.generation = GenerationConfigOf(path);
   session.stop_ids = gguf ? StopIdsOfGguf(path) : StopIdsOfFolder(path, session);
   std::sort(session.stop_ids.begin(), session.stop_ids.end());
@@ -141,14 +144,9 @@ void TakeGenerationDefaults(const CLI::App& command, const GenerationConfig& con
 }
 
 void AddPrecisionOption(CLI::App& command, Precision& precision) {
-  const std::map<std::string, Precision> names = {{"f32", Precision::kF32},
-                                                  {"bf16", Precision::kBF16}};
-  CLI::CheckedTransformer transformer(names);
-  transformer.description("{f32,bf16}");
-  command.add_option("--precision", precision, "Of products with weights")
-      ->transform(transformer)
-      ->type_name("")
-      ->default_str("f32");
+  AddChoiceOption<Precision>(command, "--precision", precision,
+                             {{"f32", Precision::kF32}, {"bf16", Precision::kBF16}},
+                             "Of products with weights");
 }
 
 }  // namespace reckon

@@ -94,24 +94,13 @@ void CopyTensors(const std::string& from, const std::string& to, int64_t max_sha
   WriteFileAtomically(to + "/config.json", ReadFile(from + "/config.json"));
 }
 
-// The template's text as a file states it; empty where it has none.
-std::string TemplateOfFolder(const std::string& folder) {
-  const std::string jinja = folder + "/chat_template.jinja";
-  if (FileExists(jinja)) return ReadFile(jinja);
-  const std::string path = folder + "/tokenizer_config.json";
-  if (!FileExists(path)) return {};
-  const Json config = ReadJsonFile(path);
-  const auto found = config.find("chat_template");
-  return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 bool FolderToGguf(const std::string& from, const std::string& to, const ConvertOptions& options) {
   const OpenedWeights opened = OpenWeights(from);
   WriteOptions write = WriteOptionsOf(options);
   write.format = FormatInGguf(options.type, to);
   GgufMetadata metadata = MetadataFromConfig(opened.config_json, NameOf(from));
   const auto vocabulary = VocabularyOfFolder(from, opened.config.vocab_size);
-  if (vocabulary) AddVocabulary(*vocabulary, TemplateOfFolder(from), &metadata);
+  if (vocabulary) AddVocabulary(*vocabulary, FindTemplateOfFolder(from).text(), &metadata);
   WriteCheckpointAsGguf(RowsOf(opened), to, metadata, write);
   return vocabulary.has_value();
 }

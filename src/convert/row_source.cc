@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/rng.h"
-#include "model/model.h"
+#include "model/weights.h"
 
 namespace reckon {
 namespace {
@@ -66,10 +66,7 @@ RowSource RandomRows(const Json& config, const std::string& where, uint64_t seed
   rows.where = where;
   rows.config = config;
   const ModelConfig parsed = ParseModelConfig(config, where);
-  Model model(parsed, WeightStorage::kAsStored);  // the names and shapes; matrices have no values
-  for (const Model::NamedTensor& tensor : model.named_tensors()) {
-    rows.shapes[tensor.name] = tensor.shape;
-  }
+  rows.shapes = TensorShapes(parsed);
   const auto deviation = static_cast<float>(parsed.initializer_range);
   rows.read = [seed, deviation](const std::string& name, int64_t row, std::span<float> out) {
     if (IsNorm(name) || name.ends_with("bias")) {

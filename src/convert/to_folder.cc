@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "convert/write_checkpoint.h"
+#include "formats/fp8_checkpoint.h"
 #include "formats/safetensors.h"
 #include "tensor/block_quant.h"
 
@@ -22,16 +21,6 @@ struct Planned {
   std::string source;
   bool scales = false;
 };
-
-bool IsFp8Matrix(const std::string& name, const Shape& shape) {
-  constexpr std::array kProjections = {
-      "q_proj",    "k_proj",    "v_proj",  "o_proj",   "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa",
-      "kv_b_proj", "gate_proj", "up_proj", "down_proj"};
-  return shape.size() == 2 &&
-         std::any_of(kProjections.begin(), kProjections.end(), [&](std::string_view projection) {
-           return name.ends_with(fmt::format(".{}.weight", projection));
-         });
-}
 
 DType PlainType(StorageFormat format) {
   switch (format) {
@@ -54,7 +43,7 @@ DType TypeOf(const RowSource& source, const std::string& name, FolderType type) 
     case FolderType::kBF16:
       return DType::kBF16;
     case FolderType::kFp8:
-      return IsFp8Matrix(name, source.shapes.at(name)) ? DType::kF8E4M3 : DType::kBF16;
+      return IsFp8Matrix(name) ? DType::kF8E4M3 : DType::kBF16;
     case FolderType::kAsStored:
       break;
   }
@@ -67,9 +56,7 @@ std::vector<Planned> Plan(const RowSource& source, FolderType type) {
     const DType dtype = TypeOf(source, name, type);
     plan.push_back({{name, dtype, shape}, name});
     if (dtype != DType::kF8E4M3) continue;
-    const Shape blocks = {(shape[0] + kQuantBlock - 1) / kQuantBlock,
-                          (shape[1] + kQuantBlock - 1) / kQuantBlock};
-    plan.push_back({{name + "_scale_inv", DType::kF32, blocks}, name, true});
+    plan.push_back({{name + kFp8ScaleSuffix, DType::kF32, Fp8ScaleShape(shape)}, name, true});
   }
   return plan;
 }
@@ -106,17 +93,9 @@ class FolderFiller {
   }
 
  private:
-  void ForEach(int64_t count, FunctionRef<void(int64_t)> task) const {
-    if (options_.pool != nullptr) {
-      options_.pool->ParallelFor(count, task);
-    } else {
-      for (int64_t i = 0; i < count; ++i) task(i);
-    }
-  }
-
   Tensor ReadRows(const std::string& name, int64_t begin, int64_t count, int64_t columns) const {
     Tensor values(DType::kF32, {count, columns});
-    ForEach(count, [&](int64_t i) {
+    ParallelFor(options_.pool, count, [&](int64_t i) {
       source_.read(
           name, begin + i,
           values.floats().subspan(static_cast<size_t>(i * columns), static_cast<size_t>(columns)));
@@ -135,7 +114,7 @@ class FolderFiller {
   void WritePlain(const Tensor& values, StorageFormat format, const WriteBytes& write) const {
     const int64_t columns = values.dim(1), row_bytes = RowBytes(format, columns);
     std::vector<std::byte> bytes(static_cast<size_t>(values.dim(0) * row_bytes));
-    ForEach(values.dim(0), [&](int64_t i) {
+    ParallelFor(options_.pool, values.dim(0), [&](int64_t i) {
       QuantizeRow(
           format,
           values.floats().subspan(static_cast<size_t>(i * columns), static_cast<size_t>(columns)),

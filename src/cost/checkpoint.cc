@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "formats/fp8_checkpoint.h"
+
 namespace reckon {
 namespace {
 
@@ -12,7 +14,7 @@ bool IsAnyOf(std::string_view name, std::initializer_list<std::string_view> endi
 }
 
 bool IsParameter(std::string_view name, bool tied_head) {
-  if (IsAnyOf(name, {"_scale_inv", "rotary_emb.inv_freq", "rope_freqs.weight"})) return false;
+  if (IsAnyOf(name, {kFp8ScaleSuffix, "rotary_emb.inv_freq", "rope_freqs.weight"})) return false;
   const bool in_layer = name.starts_with("model.layers.") || name.starts_with("blk.");
   if (in_layer && IsAnyOf(name, {".embed_tokens.weight", ".shared_head.head.weight",
                                  ".shared_head_head.weight"})) {

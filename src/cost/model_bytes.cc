@@ -4,36 +4,23 @@
 #include <map>
 #include <string>
 
+#include "formats/fp8_checkpoint.h"
 #include "formats/gguf_weights.h"
 #include "model/model.h"
+#include "model/weights.h"
 
 namespace reckon {
 namespace {
-
-constexpr int64_t kFp8Block = 128;  // rows and columns that share a scale
-
-std::map<std::string, Shape> ShapesOf(const ModelConfig& config) {
-  Model model(config, WeightStorage::kAsStored);  // without the matrices' memory
-  std::map<std::string, Shape> shapes;
-  for (const Model::NamedTensor& tensor : model.named_tensors()) shapes[tensor.name] = tensor.shape;
-  return shapes;
-}
-
-bool IsFp8(const std::string& name, const Shape& shape) {
-  const bool router = name.ends_with(".mlp.gate.weight");
-  return shape.size() == 2 && name.starts_with("model.layers.") && !router;
-}
 
 int64_t Fp8Bytes(const std::map<std::string, Shape>& shapes) {
   int64_t bytes = 0;
   for (const auto& [name, shape] : shapes) {
     const int64_t elements = NumElements(shape);
-    if (!IsFp8(name, shape)) {
+    if (!IsFp8Matrix(name)) {
       bytes += 2 * elements;
       continue;
     }
-    const auto blocks = [](int64_t size) { return (size + kFp8Block - 1) / kFp8Block; };
-    bytes += elements + 4 * blocks(shape[0]) * blocks(shape[1]);
+    bytes += elements + 4 * NumElements(Fp8ScaleShape(shape));
   }
   return bytes;
 }
@@ -68,7 +55,7 @@ KvBytes CountKvBytes(const ModelConfig& config) {
 std::vector<FormatBytes> CountWeightBytes(const ModelConfig& config) {
   ModelConfig main = config;
   main.num_nextn_predict_layers = 0;
-  const std::map<std::string, Shape> shapes = ShapesOf(main);
+  const std::map<std::string, Shape> shapes = TensorShapes(main);
   int64_t elements = 0;
   for (const auto& [name, shape] : shapes) elements += NumElements(shape);
   const std::vector<GgufPlanned> plan = PlanGguf(ToJson(main), shapes);

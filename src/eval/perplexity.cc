@@ -19,22 +19,6 @@ constexpr int64_t kLogitsAtOnce = int64_t{1} << 24;  // 64 MiB of them
 
 using Ids = std::span<const int32_t>;
 
-// The pieces of the text that windows are made of.
-std::vector<Ids> CutPieces(Ids ids, const PerplexityOptions& options) {
-  const bool has_bos = options.bos_token_id >= 0;
-  const auto size = static_cast<size_t>(options.context - (has_bos ? 1 : 0));
-  const size_t shortest = has_bos ? 1 : 2;  // that predicts anything
-  std::vector<Ids> pieces;
-  for (size_t at = 0; at < ids.size(); at += size) {
-    const Ids piece = ids.subspan(at, std::min(size, ids.size() - at));
-    if (options.max_windows > 0 && static_cast<int64_t>(pieces.size()) == options.max_windows) {
-      break;
-    }
-    if (piece.size() >= shortest) pieces.push_back(piece);
-  }
-  return pieces;
-}
-
 class Scorer {
  public:
   Scorer(const Runtime& rt, Model& model, const PerplexityOptions& options)
@@ -42,9 +26,7 @@ class Scorer {
 
   // Windows are scored together while they fit one forward; a longer one is fed in chunks.
   void Add(Ids piece) {
-    std::vector<int32_t> window;
-    if (options_.bos_token_id >= 0) window.push_back(options_.bos_token_id);
-    window.insert(window.end(), piece.begin(), piece.end());
+    const std::vector<int32_t> window = WindowOf(piece, options_);
     const auto rows = static_cast<int64_t>(window.size()) - 1;
     if (batch_.rows() + rows > options_.rows_per_forward) Flush();
     if (rows > options_.rows_per_forward) {
@@ -108,13 +90,7 @@ class Scorer {
 };
 
 void CheckOptions(const PerplexityOptions& options, const ModelConfig& config) {
-  const int64_t limit = config.max_position_embeddings;
-  if (options.context < 2 || options.context > limit) {
-    Throw(ErrorKind::kInvalidArgument,
-          fmt::format("perplexity: a context of {} tokens; give one from 2 to the model's "
-                      "max_position_embeddings, {}",
-                      options.context, limit));
-  }
+  CheckContext("perplexity", options.context, config.max_position_embeddings);
   if (options.max_windows < 0 || options.rows_per_forward < 1) {
     Throw(ErrorKind::kInvalidArgument,
           fmt::format("perplexity: max_windows is {} and rows_per_forward is {}; give at least 0 "

@@ -5,15 +5,14 @@
 #include <functional>
 #include <span>
 
+#include "eval/windows.h"
 #include "model/model.h"
 #include "ops/runtime.h"
 
 namespace reckon {
 
-struct PerplexityOptions {
-  int64_t context = 512;      // tokens of a window, bos included
-  int64_t max_windows = 0;    // 0: all of the text
-  int32_t bos_token_id = -1;  // -1: none; then the first token of a window is not predicted
+// Without a bos the first token of a window is not predicted.
+struct PerplexityOptions : WindowOptions {
   // Rows fed at once; bounds the memory. The result does not depend on it.
   int64_t rows_per_forward = 1024;
   std::function<void(int64_t done, int64_t total)> on_progress;  // predicted tokens

@@ -384,6 +384,13 @@ GgufMetadata MetadataFromConfig(const Json& config, const std::string& name) {
   return std::move(to.metadata);
 }
 
+int64_t HeadsOf(RowOrder order, const Json& config) {
+  ObjectReader reader(config, "config.json");
+  const int64_t heads = reader.Int("num_attention_heads", 1, kMax);
+  return order == RowOrder::kRotaryQuery ? heads
+                                         : reader.Int("num_key_value_heads", 1, kMax, heads);
+}
+
 KvBShape KvBShapeOf(const Json& config) {
   ObjectReader reader(config, "config.json");
   return {reader.Int("num_attention_heads", 1, kMax), reader.Int("qk_nope_head_dim", 1, kMax),

@@ -22,6 +22,7 @@ Json ConfigFromGguf(const GgufModel& model);
 GgufMetadata MetadataFromConfig(const Json& config, const std::string& name);
 
 KvBShape KvBShapeOf(const Json& config);
+int64_t HeadsOf(RowOrder order, const Json& config);  // of the rows of q or of k
 
 // rope_freqs.weight [head_dim / 2]: what each frequency is divided by under rope_type llama3; empty
 // under any other.

@@ -2,43 +2,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "formats/gguf_config.h"
 #include "formats/gguf_weights.h"
+#include "tensor/stored_matrix.h"
 
 namespace reckon {
 namespace {
 
 constexpr int64_t kChunkElements = 1 << 20;  // f32 values in memory at a time
 
-void ForEach(ThreadPool* pool, int64_t count, FunctionRef<void(int64_t)> task) {
-  if (pool != nullptr) {
-    pool->ParallelFor(count, task);
-  } else {
-    for (int64_t i = 0; i < count; ++i) task(i);
-  }
-}
-
 // Which row of a source is row `row` of its part of the file.
 class RowMap {
  public:
   RowMap(const GgufPlanned& tensor, const Json& config, int64_t rows) : part_(tensor.part) {
     if (part_ != GgufPlanned::Part::kWhole) kv_b_ = KvBShapeOf(config);
-    if (tensor.order == RowOrder::kAsIs) return;
-    constexpr int64_t kMax = 1 << 30;
-    ObjectReader reader(config, "config.json");
-    const int64_t heads = reader.Int("num_attention_heads", 1, kMax);
-    const int64_t of = tensor.order == RowOrder::kRotaryQuery
-                           ? heads
-                           : reader.Int("num_key_value_heads", 1, kMax, heads);
-    if (rows % (2 * of) != 0) {
-      Throw(ErrorKind::kInvalidArgument,
-            fmt::format("tensor \"{}\": {} rows for {} heads", tensor.sources[0], rows, of));
-    }
-    head_rows_ = rows / of;
+    if (tensor.order != RowOrder::kAsIs)
+      head_rows_ = RowsOfHead(rows, HeadsOf(tensor.order, config));
   }
 
   int64_t operator()(int64_t row) const {
@@ -47,9 +30,7 @@ class RowMap {
       return head * (kv_b_.qk_nope_head_dim + kv_b_.v_head_dim) + kv_b_.qk_nope_head_dim +
              row % kv_b_.v_head_dim;
     }
-    if (head_rows_ == 0) return row;
-    const int64_t in_head = row % head_rows_;
-    return row - in_head + in_head % 2 * (head_rows_ / 2) + in_head / 2;
+    return head_rows_ == 0 ? row : UnpairedRow(row, head_rows_);
   }
 
  private:
@@ -78,6 +59,8 @@ class Filler {
     if (tensor.part == GgufPlanned::Part::kKeysOfKvB) kv_b_ = KvBShapeOf(config);
   }
 
+  int64_t source_rows() const { return source_rows_; }
+
   // Source `s` is rows [s * source_rows, (s + 1) * source_rows) of the file's tensor.
   void Source(size_t s, const RowMap& map) {
     if (columns_ == 0) return;
@@ -90,7 +73,7 @@ class Filler {
       values_.resize(static_cast<size_t>(count * columns_));
       bytes_.resize(static_cast<size_t>(count * row_bytes_));
       if (keys) ReadKeys(tensor_.sources[s], begin / chunk);
-      ForEach(pool_, count, [&](int64_t i) {
+      ParallelFor(pool_, count, [&](int64_t i) {
         const std::span<float> row = Row(i);
         if (!keys) read_(tensor_.sources[s], map(begin + i), row);
         QuantizeRow(tensor_.spec.format, row, ImportanceOf(first + begin + i),
@@ -115,15 +98,11 @@ class Filler {
   void ReadKeys(const std::string& source, int64_t head) {
     const int64_t nope = kv_b_.qk_nope_head_dim, rank = kv_b_.kv_lora_rank;
     std::vector<float> rows(static_cast<size_t>(nope * rank));
-    ForEach(pool_, nope, [&](int64_t j) {
+    ParallelFor(pool_, nope, [&](int64_t j) {
       read_(source, head * (nope + kv_b_.v_head_dim) + j,
             std::span(rows).subspan(static_cast<size_t>(j * rank), static_cast<size_t>(rank)));
     });
-    for (int64_t r = 0; r < rank; ++r) {
-      for (int64_t j = 0; j < nope; ++j) {
-        values_[static_cast<size_t>(r * nope + j)] = rows[static_cast<size_t>(j * rank + r)];
-      }
-    }
+    SplitKvB({1, nope, 0, rank}, rows.data(), values_.data(), values_.data());  // no values
   }
 
   const GgufPlanned& tensor_;
@@ -138,6 +117,19 @@ class Filler {
   std::vector<std::byte> bytes_;
 };
 
+// The elements of a bias of q or k lie as the rows of its matrix.
+void FillRotaryBias(const GgufPlanned& tensor, const Json& config, const ReadRow& read,
+                    const WriteBytes& write) {
+  const int64_t size = NumElements(tensor.spec.shape);
+  std::vector<float> bias(static_cast<size_t>(size)), turned(bias.size());
+  read(tensor.sources[0], 0, bias);
+  ToGgufRowOrder(std::as_bytes(std::span<const float>(bias)), size, HeadsOf(tensor.order, config),
+                 std::as_writable_bytes(std::span(turned)).data());
+  std::vector<std::byte> bytes(static_cast<size_t>(RowBytes(tensor.spec.format, size)));
+  QuantizeRow(tensor.spec.format, turned, {}, bytes.data());
+  write(bytes);
+}
+
 }  // namespace
 
 void FillPlanned(const GgufPlanned& tensor, const Json& config, const ReadRow& read,
@@ -146,28 +138,15 @@ void FillPlanned(const GgufPlanned& tensor, const Json& config, const ReadRow& r
     write(std::as_bytes(std::span<const float>(Llama3RopeFactors(config))));
     return;
   }
-  const int64_t columns = tensor.spec.shape.empty() ? 1 : tensor.spec.shape.back();
-  // A vector in rotary order, a bias, is turned as a column of one-element rows.
-  GgufPlanned planned = tensor;
-  const bool turned_vector = tensor.spec.shape.size() < 2 && tensor.order != RowOrder::kAsIs;
-  std::vector<float> vector;
-  ReadRow read_planned = read;
-  if (turned_vector) {
-    vector.resize(static_cast<size_t>(columns));
-    read(tensor.sources[0], 0, vector);
-    planned.spec.shape = {columns, 1};
-    read_planned = [&](const std::string&, int64_t row, std::span<float> out) {
-      out[0] = vector[static_cast<size_t>(row)];
-    };
+  const bool vector = tensor.spec.shape.size() < 2;
+  if (vector && tensor.order != RowOrder::kAsIs) {
+    FillRotaryBias(tensor, config, read, write);
+    return;
   }
-  Filler filler(planned, config, read_planned, importance, write, pool);
-  const int64_t rows = planned.spec.shape.size() < 2
-                           ? 1
-                           : NumElements(planned.spec.shape) / planned.spec.shape.back();
-  for (size_t s = 0; s < planned.sources.size(); ++s) {
+  Filler filler(tensor, config, read, importance, write, pool);
+  for (size_t s = 0; s < tensor.sources.size(); ++s) {
     try {
-      filler.Source(s,
-                    RowMap(planned, config, rows / static_cast<int64_t>(planned.sources.size())));
+      filler.Source(s, RowMap(tensor, config, filler.source_rows()));
     } catch (const Error& error) {
       Throw(error.kind(), fmt::format("tensor \"{}\": {}", tensor.sources[s], error.what()));
     }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "tensor/stored_matrix.h"
 
 namespace reckon {
 namespace {
@@ -98,20 +99,6 @@ const Pair* FindLayerPair(GgufArchitecture architecture, const Matches& matches)
   return nullptr;
 }
 
-int64_t RowsOfHead(int64_t num_rows, int64_t heads) {
-  if (heads <= 0 || num_rows % (2 * heads) != 0) {
-    Throw(ErrorKind::kInvalidArgument,
-          fmt::format("{} rows are not {} heads of an even size", num_rows, heads));
-  }
-  return num_rows / heads;
-}
-
-// The row of a head, in the file, where Hugging Face's row i lies.
-int64_t GgufRow(int64_t head_dim, int64_t i) {
-  const int64_t half = head_dim / 2;
-  return 2 * (i % half) + i / half;
-}
-
 }  // namespace
 
 const char* Name(GgufArchitecture architecture) {
@@ -197,12 +184,20 @@ void ForPairedRows(size_t size, int64_t num_rows, int64_t heads, const Copy& cop
   const int64_t head_dim = RowsOfHead(num_rows, heads);
   const size_t row_bytes = size / static_cast<size_t>(num_rows);
   for (int64_t r = 0; r < num_rows; ++r) {
-    const int64_t there = r / head_dim * head_dim + GgufRow(head_dim, r % head_dim);
+    const int64_t there = PairedRow(r, head_dim);
     copy(static_cast<size_t>(r) * row_bytes, static_cast<size_t>(there) * row_bytes, row_bytes);
   }
 }
 
 }  // namespace
+
+int64_t RowsOfHead(int64_t num_rows, int64_t heads) {
+  if (heads <= 0 || num_rows % (2 * heads) != 0) {
+    Throw(ErrorKind::kInvalidArgument,
+          fmt::format("{} rows are not {} heads of an even size", num_rows, heads));
+  }
+  return num_rows / heads;
+}
 
 void ToGgufRowOrder(std::span<const std::byte> rows, int64_t num_rows, int64_t heads,
                     std::byte* out) {

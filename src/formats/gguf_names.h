@@ -42,8 +42,8 @@ std::optional<std::string> HuggingFaceName(GgufArchitecture architecture,
                                            std::string_view gguf_name);
 std::string WithExpert(std::string_view hf_name, int64_t expert);  // "{e}" replaced
 
-// Hugging Face's Llama rotates elements (i, i + d/2) of a head, llama.cpp (2i, 2i + 1): row
-// 2i + p of a head there is row p * d/2 + i here. Works on rows of any stored format.
+int64_t RowsOfHead(int64_t num_rows, int64_t heads);  // throws unless it is a whole, even number
+// Rows of any stored format, as PairedRow (tensor/stored_matrix.h) has them in the file.
 void ToGgufRowOrder(std::span<const std::byte> rows, int64_t num_rows, int64_t heads,
                     std::byte* out);
 void FromGgufRowOrder(std::span<const std::byte> rows, int64_t num_rows, int64_t heads,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "formats/fp8_checkpoint.h"
 #include "formats/gguf_config.h"
 #include "formats/gguf_weights.h"
 
@@ -52,7 +53,7 @@ class Planner {
   }
 
   void Add(const std::string& hf_name, const Shape& shape) {
-    if (hf_name.ends_with("_scale_inv") || hf_name.ends_with(".rotary_emb.inv_freq")) return;
+    if (hf_name.ends_with(kFp8ScaleSuffix) || hf_name.ends_with(".rotary_emb.inv_freq")) return;
     if (tied_ && hf_name == "lm_head.weight") return;
     const std::optional<GgufPlace> place = PlaceInGguf(architecture_, hf_name);
     if (!place) {

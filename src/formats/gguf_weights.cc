@@ -20,11 +20,6 @@ bool IsDerived(std::string_view gguf_name) {
   return gguf_name == "rope_freqs.weight" || gguf_name.ends_with(".attn_rot_embd.weight");
 }
 
-int64_t HeadsOf(RowOrder order, const Json& config) {
-  return config[order == RowOrder::kRotaryQuery ? "num_attention_heads" : "num_key_value_heads"]
-      .get<int64_t>();
-}
-
 StoredTensor SliceOfExpert(const StoredTensor& merged, int64_t expert) {
   const size_t bytes = merged.bytes.size() / static_cast<size_t>(merged.shape[0]);
   return {merged.format, Shape(merged.shape.begin() + 1, merged.shape.end()),

@@ -3,14 +3,13 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "formats/fp8_checkpoint.h"
 #include "formats/safetensors.h"
 #include "model/weight_source.h"
 #include "tensor/block_quant.h"
 
 namespace reckon {
 namespace {
-
-constexpr char kScaleSuffix[] = "_scale_inv";  // NAME.weight_scale_inv of DeepSeek's FP8
 
 std::string WithoutSuffix(const std::string& name, const std::string& suffix) {
   return name.ends_with(suffix) ? name.substr(0, name.size() - suffix.size()) : std::string();
@@ -60,7 +59,7 @@ class SafetensorsSource : public WeightSource {
   std::vector<std::string> names() const override {
     std::vector<std::string> names;
     for (const std::string& name : files_.names()) {
-      const std::string weight = WithoutSuffix(name, kScaleSuffix);
+      const std::string weight = WithoutSuffix(name, kFp8ScaleSuffix);
       const bool scale = !weight.empty() && files_.Has(weight);
       if (!scale && name.find("rotary_emb.inv_freq") == std::string::npos) names.push_back(name);
     }
@@ -81,14 +80,14 @@ class SafetensorsSource : public WeightSource {
 
   std::shared_ptr<const std::vector<float>> Scales(const std::string& name,
                                                    const StoredMatrix& m) const {
-    if (!files_.Has(name + kScaleSuffix)) {
-      Refuse(ErrorKind::kNotFound, name + kScaleSuffix, "is missing, the scales of an FP8 weight");
+    if (!files_.Has(name + kFp8ScaleSuffix)) {
+      Refuse(ErrorKind::kNotFound, name + kFp8ScaleSuffix,
+             "is missing, the scales of an FP8 weight");
     }
-    const TensorView& view = files_.Get(name + kScaleSuffix);
-    const Shape blocks = {(m.rows + kQuantBlock - 1) / kQuantBlock,
-                          (m.cols + kQuantBlock - 1) / kQuantBlock};
+    const TensorView& view = files_.Get(name + kFp8ScaleSuffix);
+    const Shape blocks = Fp8ScaleShape({m.rows, m.cols});
     if (view.dtype != DType::kF32 || view.shape != blocks) {
-      Refuse(ErrorKind::kCorrupt, name + kScaleSuffix,
+      Refuse(ErrorKind::kCorrupt, name + kFp8ScaleSuffix,
              fmt::format("is {} {}; blocks of {} x {} need F32 {}", Name(view.dtype),
                          ToString(view.shape), kQuantBlock, kQuantBlock, ToString(blocks)));
     }

@@ -131,6 +131,14 @@ std::unique_ptr<Model> Fill(const OpenedWeights& opened, WeightStorage storage) 
 
 }  // namespace
 
+std::map<std::string, Shape> TensorShapes(const ModelConfig& config) {
+  std::map<std::string, Shape> shapes;
+  for (const Model::NamedTensor& tensor : WeightSet(config, WeightStorage::kNone).named) {
+    shapes[tensor.name] = tensor.shape;
+  }
+  return shapes;
+}
+
 std::unique_ptr<Model> LoadModel(const std::string& path) {
   const OpenedWeights opened = OpenWeights(path);
   auto model = Fill(opened, WeightStorage::kF32);

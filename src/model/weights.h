@@ -2,12 +2,16 @@
 // file, and to a Hugging Face folder.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
 #include "model/model.h"
 
 namespace reckon {
+
+// Every tensor of a checkpoint of this model, by its Hugging Face name; no memory for values.
+std::map<std::string, Shape> TensorShapes(const ModelConfig& config);
 
 // Throws naming the missing, unexpected-shape or ill-typed tensor and the file.
 std::unique_ptr<Model> LoadModel(const std::string& path);

@@ -19,13 +19,17 @@ void ReadFp8(const StoredMatrix& m, int64_t row, int64_t begin, int64_t count, f
   }
 }
 
-// Where Hugging Face's row lies: halves (i, i + half) are pairs (2i, 2i + 1) in the file.
-int64_t PairedRow(int64_t row, int64_t head_dim) {
-  const int64_t head = row / head_dim, i = row % head_dim, half = head_dim / 2;
-  return head * head_dim + (i < half ? 2 * i : 2 * (i - half) + 1);
+}  // namespace
+
+int64_t PairedRow(int64_t row, int64_t rows_of_head) {
+  const int64_t i = row % rows_of_head, half = rows_of_head / 2;
+  return row - i + (i < half ? 2 * i : 2 * (i - half) + 1);
 }
 
-}  // namespace
+int64_t UnpairedRow(int64_t paired_row, int64_t rows_of_head) {
+  const int64_t i = paired_row % rows_of_head, half = rows_of_head / 2;
+  return paired_row - i + i % 2 * half + i / 2;
+}
 
 void StoredMatrix::Read(int64_t row, int64_t begin, int64_t count, float* out) const {
   if (paired_rows_of_head > 0) row = PairedRow(row, paired_rows_of_head);

@@ -11,6 +11,11 @@
 
 namespace reckon {
 
+// Hugging Face's Llama rotates elements (i, i + half) of a head, llama.cpp (2i, 2i + 1). Where row
+// `row`, in Hugging Face's order, lies among pairs; and back. An even number of rows a head.
+int64_t PairedRow(int64_t row, int64_t rows_of_head);
+int64_t UnpairedRow(int64_t paired_row, int64_t rows_of_head);
+
 struct StoredMatrix {
   int64_t rows = 0, cols = 0;
   const std::byte* data = nullptr;

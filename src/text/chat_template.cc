@@ -62,7 +62,8 @@ void CutAfterFinalMessage(const Json& messages, const std::string& where, std::s
   text.resize(at + (kept ? open.size() : stripped.size()));
 }
 
-Json ReadTokenizerConfig(const std::string& path) {
+// Empty where there is no such file.
+Json ReadObject(const std::string& path) {
   if (!FileExists(path)) return Json::object();
   Json config = ReadJsonFile(path);
   if (!config.is_object()) Throw(ErrorKind::kCorrupt, path + ": expected an object");
@@ -72,7 +73,7 @@ Json ReadTokenizerConfig(const std::string& path) {
 }  // namespace
 
 Json SpecialTokensOfFolder(const std::string& folder) {
-  return SpecialTokens(ReadTokenizerConfig(folder + "/tokenizer_config.json"));
+  return SpecialTokens(ReadObject(folder + "/tokenizer_config.json"));
 }
 
 Json SpecialTokensOfGguf(const GgufFile& file) {
@@ -88,6 +89,26 @@ Json SpecialTokensOfGguf(const GgufFile& file) {
     }
   }
   return tokens;
+}
+
+FolderTemplate FindTemplateOfFolder(const std::string& folder) {
+  const std::string jinja = folder + "/chat_template.jinja";
+  if (FileExists(jinja)) return {jinja, ReadFile(jinja)};
+  const std::string legacy = folder + "/chat_template.json";
+  const std::string path = FileExists(legacy) ? legacy : folder + "/tokenizer_config.json";
+  const Json config = ReadObject(path);
+  const auto found = config.find("chat_template");
+  return {path, found == config.end() ? Json() : *found};
+}
+
+std::string FolderTemplate::text() const {
+  if (source.is_string()) return source.get<std::string>();
+  if (!source.is_array()) return {};
+  for (const Json& named : source) {
+    ObjectReader reader(named, path + ": chat_template");
+    if (reader.String("name") == "default") return reader.String("template");
+  }
+  return {};
 }
 
 ChatTemplate ChatTemplate::FromText(std::string_view source, const std::string& where,
@@ -124,21 +145,12 @@ std::optional<ChatTemplate> ChatTemplate::FromTokenizerConfig(const Json& config
 }
 
 std::optional<ChatTemplate> ChatTemplate::FromFolder(const std::string& folder) {
-  const std::string config_path = folder + "/tokenizer_config.json",
-                    jinja_path = folder + "/chat_template.jinja",
-                    json_path = folder + "/chat_template.json";
-  const Json config = ReadTokenizerConfig(config_path);
-  if (FileExists(jinja_path)) {
-    return FromText(ReadFile(jinja_path), jinja_path, SpecialTokens(config));
-  }
-  if (FileExists(json_path)) {
-    Json legacy = ReadJsonFile(json_path);
-    if (!legacy.is_object()) Throw(ErrorKind::kCorrupt, json_path + ": expected an object");
-    const Json tokens = SpecialTokens(config);
-    for (const auto& [name, token] : tokens.items()) legacy[name] = token;
-    return FromTokenizerConfig(legacy, json_path);
-  }
-  return FromTokenizerConfig(config, config_path);
+  const FolderTemplate found = FindTemplateOfFolder(folder);
+  if (found.source.is_null()) return {};
+  Json config = SpecialTokensOfFolder(folder);
+  if (found.is_file()) return FromText(found.source.get<std::string>(), found.path, config);
+  config["chat_template"] = found.source;
+  return FromTokenizerConfig(config, found.path);
 }
 
 std::optional<ChatTemplate> ChatTemplate::FromGguf(const GgufFile& file) {

@@ -35,6 +35,17 @@ struct ChatPrompt {
 Json SpecialTokensOfFolder(const std::string& folder);
 Json SpecialTokensOfGguf(const GgufFile& file);
 
+// What a model folder has for a template: chat_template.jinja, chat_template.json or
+// tokenizer_config.json, the first that is there.
+struct FolderTemplate {
+  std::string path;
+  Json source;  // its text, or a list of names and texts; null where there is none
+
+  bool is_file() const { return path.ends_with(".jinja"); }
+  std::string text() const;  // of the only one or the one named "default"; empty where none
+};
+FolderTemplate FindTemplateOfFolder(const std::string& folder);
+
 class ChatTemplate {
  public:
   static ChatTemplate FromText(std::string_view source, const std::string& where,
@@ -43,8 +54,7 @@ class ChatTemplate {
   // tokens. Nothing where it has no template.
   static std::optional<ChatTemplate> FromTokenizerConfig(const Json& config,
                                                          const std::string& where);
-  // A model folder: chat_template.jinja, chat_template.json or tokenizer_config.json, the first
-  // that is there; special tokens from tokenizer_config.json.
+  // FindTemplateOfFolder's; special tokens from tokenizer_config.json.
   static std::optional<ChatTemplate> FromFolder(const std::string& folder);
   // A GGUF file: tokenizer.chat_template and, named, tokenizer.chat_template.NAME.
   static std::optional<ChatTemplate> FromGguf(const GgufFile& file);

@@ -151,7 +151,7 @@ void CheckVocabulary(const GgufVocabulary& vocabulary, const std::string& where)
       Throw(ErrorKind::kCorrupt, fmt::format("{}: token {} is not UTF-8", where, id));
     }
     const int type = static_cast<int>(TypeOf(vocabulary, id));
-    if (type < 0 || type > 6) {  // 0: undefined, which some converters write
+    if (type < 0 || type > kLastPieceType) {
       Throw(ErrorKind::kCorrupt, fmt::format("{}: token {} has the type {}", where, id, type));
     }
   }

@@ -7,8 +7,8 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "text/byte_alphabet.h"
 #include "text/gguf_cuts.h"
+#include "text/vocabulary_case.h"
 
 namespace reckon {
 namespace {
@@ -21,9 +21,7 @@ GgufVocabulary Bytes(const std::string& pre) {
   GgufVocabulary vocabulary;
   vocabulary.model = "gpt2";
   vocabulary.pre = pre;
-  for (int byte = 0; byte < 256; ++byte) {
-    vocabulary.tokens.push_back(ToByteAlphabet(std::string(1, static_cast<char>(byte))));
-  }
+  vocabulary.tokens = ByteTokens();
   for (const char* token : {"he", "<s>", "\u00fc"}) vocabulary.tokens.push_back(token);
   vocabulary.tokens[0xFC] = "[0xFC]";  // "ü" would be twice there
   vocabulary.token_types.assign(257, 1);

@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "formats/file_case.h"
-#include "text/byte_alphabet.h"
 #include "text/gguf_cuts.h"
 #include "text/tokenizer_train.h"
+#include "text/vocabulary_case.h"
 
 namespace reckon {
 namespace {
@@ -25,9 +25,7 @@ GgufVocabulary Bytes(const std::string& pre) {
   GgufVocabulary vocabulary;
   vocabulary.model = "gpt2";
   vocabulary.pre = pre;
-  for (int byte = 0; byte < 256; ++byte) {
-    vocabulary.tokens.push_back(ToByteAlphabet(std::string(1, static_cast<char>(byte))));
-  }
+  vocabulary.tokens = ByteTokens();
   for (const char* token : {"he", "hel", "<s>", "<think>", "[PAD260]", "[PAD261]"}) {
     vocabulary.tokens.push_back(token);
   }
