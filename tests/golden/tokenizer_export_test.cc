@@ -5,7 +5,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -97,10 +96,8 @@ INSTANTIATE_TEST_SUITE_P(
                     FolderCase{"weights/stories260k", 512, "llama", ""},
                     FolderCase{"weights/babyllama", 105, "llama", ""}),
     [](const auto& test) {
-      std::string name = test.param.folder;
-      name = name.substr(name.find('/') + 1);
-      std::replace(name.begin(), name.end(), '-', '_');
-      return name;
+      const std::string folder = test.param.folder;
+      return CaseName(folder.substr(folder.find('/') + 1));
     });
 
 // The converter of transformers made the same merges of the same scores.
@@ -131,11 +128,7 @@ TEST_P(GgmlVocabularies, KeepTheirIdsAsATokenizerJson) {
 
 INSTANTIATE_TEST_SUITE_P(Files, GgmlVocabularies,
                          testing::Values("deepseek-llm", "deepseek-coder", "gpt-2"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& test) { return CaseName(test.param); });
 
 }  // namespace
 }  // namespace reckon

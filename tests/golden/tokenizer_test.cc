@@ -69,11 +69,7 @@ TEST_P(GgmlVocabulary, GivesTheIdsOfTheirVectors) {
 
 INSTANTIATE_TEST_SUITE_P(Files, GgmlVocabulary,
                          testing::Values("deepseek-llm", "deepseek-coder", "gpt-2"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& test) { return CaseName(test.param); });
 
 struct PieceCase {
   const char* model;    // in spm_expected.json and of the .model file
@@ -154,11 +150,7 @@ TEST_P(WholeTexts, ComeBackFromTheirIds) {
 
 INSTANTIATE_TEST_SUITE_P(Files, WholeTexts,
                          testing::Values("deepseek-v3", "r1-distill-qwen", "r1-distill-llama"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& test) { return CaseName(test.param); });
 
 }  // namespace
 }  // namespace reckon
